@@ -98,20 +98,22 @@ pub async fn follow(
         Some(partner) => (partner.clone(), false),
         None => (Arc::<Partner>::default(), true),
     };
-    let receivers: Vec<_> = {
+    let mut receivers = Vec::with_capacity(instruments.len());
+    let mut has_unread = false;
+    {
         let mut quotes = partner.quotes();
-        let mut subscribe = |instrument: Arc<instrument::Model>| {
-            let watch = quotes
-                .entry(instrument.id)
-                .or_insert_with(|| Watch { instrument, sender: Sender::new(None) });
-            watch.sender.subscribe()
-        };
-        instruments.into_iter().map(&mut subscribe).collect()
-    };
+        for instrument in instruments {
+            let watch = quotes.entry(instrument.id).or_insert_with(|| {
+                has_unread = true;
+                Watch { instrument, sender: Sender::new(None) }
+            });
+            receivers.push(watch.sender.subscribe());
+        }
+    }
     if is_new {
         partners.insert(partner_id, partner.clone());
         tokio::spawn(read_while_watched(app.clone(), partner_id, partner));
-    } else {
+    } else if has_unread {
         partner.wake.notify_one();
     }
     Ok(stream::select_all(receivers.into_iter().map(|receiver| changes(receiver).boxed())))

@@ -75,9 +75,13 @@ async fn bars_are_imported_whole_or_not_at_all() {
         let db = Database::connect(&database_url).await.unwrap();
         let rows = bar::Entity::find().all(&db).await.unwrap();
         let half = rows.iter().find(|row| row.volume.to_string() == "0.5").unwrap();
-        assert_eq!((half.starts_at.to_rfc3339(), half.close.to_string()),
-            ("2026-07-10T13:30:00+00:00".to_owned(), "60.50".to_owned()));
-        assert!(printed(run(&database_url, &["audit"])).ends_with("The books add up and nothing was altered.\n"));
+        assert_eq!(
+            (half.starts_at.to_rfc3339(), half.close.to_string()),
+            ("2026-07-10T13:30:00+00:00".to_owned(), "60.50".to_owned())
+        );
+        assert!(
+            printed(run(&database_url, &["audit"])).ends_with("The books add up and nothing was altered.\n")
+        );
         let seeded = run(&database_url, &["market", "seed", "7", "--partner", "acme"]);
         assert_eq!(printed(seeded), "The simulated prices of acme now follow from the seed 7.\n");
         let refused = run(&database_url, &["market", "seed", "7", "--partner", "real"]);
@@ -99,7 +103,12 @@ fn many_bars(count: usize) -> String {
         writeln!(
             text,
             "{symbol},{},{},{},{},{},{}",
-            time.format("%Y-%m-%dT%H:%M:%SZ"), price(open), price(high), price(low), price(close), number % 10_000
+            time.format("%Y-%m-%dT%H:%M:%SZ"),
+            price(open),
+            price(high),
+            price(low),
+            price(close),
+            number % 10_000
         )
         .unwrap();
     }
@@ -115,7 +124,8 @@ on_both! {
         let file = bars::read(text.as_bytes()).unwrap();
         let read = began.elapsed();
         let mut last = None;
-        let imported = bars::import(&app.app.db, &app.partner, &file, &mut |progress| last = Some(progress)).await.unwrap();
+        let mut report = |progress| last = Some(progress);
+        let imported = bars::import(&app.app.db, &app.partner, &file, &mut report).await.unwrap();
         let kind = app.database_url.split(':').next().unwrap();
         println!("{count} bars on {kind}: {:.2} s, of which reading {:.2} s", began.elapsed().as_secs_f64(),
             read.as_secs_f64());
@@ -144,9 +154,14 @@ async fn story(app: &TestApp, seed: &str, bars: &str) -> String {
         send(advance, json!({ "seconds": 60 })).await;
     }
     let price = json!({ "amount": "62" });
-    let push = "mutation($input: SandboxBarPushInput!) { sandboxBarPush(input: $input) { userErrors { code } } }";
-    send(push, json!({ "symbol": "KO", "startsAt": "2026-07-10T13:40:00Z", "open": price, "high": price,
-        "low": price, "close": price, "volume": "7" })).await;
+    let push =
+        "mutation($input: SandboxBarPushInput!) { sandboxBarPush(input: $input) { userErrors { code } } }";
+    send(
+        push,
+        json!({ "symbol": "KO", "startsAt": "2026-07-10T13:40:00Z", "open": price, "high": price,
+        "low": price, "close": price, "volume": "7" }),
+    )
+    .await;
     send(advance, json!({ "to": "2026-07-10T13:45:00Z" })).await;
     send(ORDER_PLACE, customer.order("s", "SELL", "KO", "4")).await;
     send(advance, json!({ "to": "2026-07-14T16:00:00Z" })).await;
@@ -161,7 +176,8 @@ async fn the_same_seed_bars_and_commands_give_the_same_export() {
     for minute in 0..30 {
         let price = 60 + minute % 5;
         for symbol in ["VTI", "KO"] {
-            writeln!(text, "{symbol},2026-07-09T20:{minute:02}:00Z,{price},{price},{price},{price},{minute}").unwrap();
+            writeln!(text, "{symbol},2026-07-09T20:{minute:02}:00Z,{price},{price},{price},{price},{minute}")
+                .unwrap();
         }
     }
     fs::write(&path, text).unwrap();
@@ -184,7 +200,12 @@ async fn the_same_seed_bars_and_commands_give_the_same_export() {
     let pushed = lines.iter().find(|line| line["type"] == "sandbox.bar_pushed").unwrap();
     assert_eq!(
         (&pushed["occurred_at"], &pushed["payload"]["starts_at"], &pushed["stream"], &pushed["actor"]),
-        (&json!("2026-07-10T13:33:30Z"), &json!("2026-07-10T13:40:00Z"), &json!("Partner 1"), &json!("ApiKey 1"))
+        (
+            &json!("2026-07-10T13:33:30Z"),
+            &json!("2026-07-10T13:40:00Z"),
+            &json!("Partner 1"),
+            &json!("ApiKey 1")
+        )
     );
     let filled: Vec<_> = lines.iter().filter(|line| line["type"] == "order.filled").collect();
     assert_eq!(filled.len(), 4);

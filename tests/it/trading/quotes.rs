@@ -78,7 +78,8 @@ on_both! {
         app.quote("KO", "61.00", "61.02").await;
         app.quote("VTI", "99.00", "99.10").await;
         assert_eq!(shown(&socket.next().await), is("VTI", "99.00"));
-        let clear = "mutation { sandboxQuoteSet(input: { symbol: \"KO\" }) { instrument { quote { bid { amount } } } } }";
+        let clear = "mutation { sandboxQuoteSet(input: { symbol: \"KO\" }) { instrument { quote { bid { amount } } } \
+            userErrors { code } } }";
         let simulated = app.gql(clear, json!({})).await.entity("sandboxQuoteSet", "instrument")["quote"].clone();
         assert_eq!(shown(&socket.next().await), is("KO", simulated["bid"]["amount"].as_str().unwrap()));
         let price = json!({ "amount": "50" });

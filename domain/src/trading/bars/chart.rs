@@ -63,6 +63,7 @@ pub async fn chart(
     instrument: &instrument::Model,
     range: ChartRange,
 ) -> Result<Vec<Bar>> {
+    let market = market::of(app, partner)?;
     let now = clock::now_of(partner);
     let ChartRange { from, to, interval } = range;
     if to.is_some_and(|to| to <= from) {
@@ -72,7 +73,6 @@ pub async fn chart(
     let slots = slots(partner, from, to, now, interval)?;
     let (Some(first), Some(last)) = (slots.first(), slots.last()) else { return Ok(Vec::new()) };
     let sources = Sources::of(connection, partner, instrument, first.start..last.end).await?;
-    let market = market::of(app, partner)?;
     let (seed, base) = (partner.market_seed.unsigned_abs(), instrument.base_price.units());
     let stored: Vec<bar::Model> = match &sources.stored {
         Some(range) => rows(partner, instrument, range).all(connection).await?,
