@@ -7,7 +7,7 @@ use crate::{
 };
 use chrono::{DateTime, SecondsFormat, Utc};
 use entity::{
-    bar, instrument,
+    Price, bar, instrument,
     partner::{self, Mode},
 };
 use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QuerySelect};
@@ -74,8 +74,7 @@ pub async fn import(
         let mut separator = "";
         for line in batch {
             let bar = &line.bar;
-            let [open, high, low, close] =
-                [bar.open, bar.high, bar.low, bar.close].map(|price| price.units());
+            let [open, high, low, close] = [bar.open, bar.high, bar.low, bar.close].map(Price::units);
             let prefix = prefixes.get(line.symbol).ok_or_else(|| Error::broken("a bar has no symbol"))?;
             let (starts_at, volume) = (bar.starts_at.format("%Y-%m-%dT%H:%M:%S+00:00"), bar.volume.units());
             write!(text, "{separator}({prefix}, '{starts_at}', {open}, {high}, {low}, {close}, {volume})")
