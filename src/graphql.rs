@@ -60,6 +60,7 @@ query_root! {
     accounts::AccountQuery,
     funding::transfers::TransferQuery,
     trading::orders::OrderQuery,
+    trading::orders::OrderPreviewQuery,
     trading::instruments::InstrumentQuery,
     access::keys::ApiKeyQuery,
     sandbox::SandboxQuery,

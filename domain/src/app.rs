@@ -13,7 +13,10 @@ use crate::{
     },
     providers::Providers,
     settings::Settings,
-    trading::orders::{RouteOrder, SettleTrade},
+    trading::{
+        matching::MatchOrders,
+        orders::{ExpireOrder, RouteOrder, SettleTrade},
+    },
 };
 
 pub use crate::kernel::app::App;
@@ -55,6 +58,8 @@ pub fn start(db: Db, vault: Vault, setup: Setup) -> App {
 /// The handler of each kind of timer.
 const DUE_HANDLERS: &[DueHandler] = &[
     DueHandler::of::<RouteOrder>(),
+    DueHandler::of::<MatchOrders>(),
+    DueHandler::of::<ExpireOrder>(),
     DueHandler::of::<SettleTrade>(),
     DueHandler::of::<SettleDeposit>(),
     DueHandler::of::<ExpireQuestions>(),

@@ -14,7 +14,7 @@ use crate::{
         lists::Filter,
         scheduler,
     },
-    trading::{bars::MAX_PRICE, instruments, market, quotes},
+    trading::{bars::MAX_PRICE, instruments, market, matching, quotes},
 };
 use chrono::{DateTime, Datelike, Duration, Utc};
 use entity::{
@@ -253,6 +253,7 @@ impl Command for SetMarketHours {
         let mut row: partner::ActiveModel = clock::locked(ctx.tx, ctx.partner.id).await?.into();
         row.market_hours = Set(self.hours);
         let partner = row.update(ctx.tx).await?;
+        matching::hours_changed(ctx).await?;
         ctx.record(Event::SandboxMarketHoursSet { market_hours: partner.market_hours }).await?;
         Ok(partner)
     }

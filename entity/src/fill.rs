@@ -20,6 +20,10 @@ pub struct Model {
     pub price: Price,
     /// Amount of money exchanged, never negative.
     pub amount: Money,
+    /// Id of the execution at the venue; none for fills from before venues numbered them.
+    pub execution_id: Option<String>,
+    /// Why the venue filled at this price: JSON, none for fills from before it was stored.
+    pub explanation: Option<String>,
     pub traded_at: DateTimeUtc,
     pub settles_at: DateTimeUtc,
     pub settled_at: Option<DateTimeUtc>,

@@ -26,6 +26,7 @@ pub mod login;
 pub mod message;
 pub mod meta;
 pub mod order;
+pub mod order_book;
 pub mod partner;
 pub mod passcode;
 pub mod position;

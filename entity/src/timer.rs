@@ -34,6 +34,10 @@ pub enum Clock {
 pub enum TimerKind {
     /// Send an accepted order to the market.
     OrderRoute,
+    /// Compare the open orders for an instrument with the market.
+    OrdersMatch,
+    /// End an open order.
+    OrderExpire,
     /// Settle a deposit.
     DepositSettle,
     /// Settle a trade.

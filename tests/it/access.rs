@@ -354,6 +354,15 @@ fn cases(a: &PartnerData) -> Vec<(&'static str, Case)> {
             Outcome::EmptyPage,
         ),
         read(
+            "orderPreview",
+            Some(Scope::Trade),
+            "query($input: OrderPreviewInput!) { orderPreview(input: $input) { userErrors { code path message } } }",
+            json!({ "input": { "accountId": a.id("Account"), "symbol": "VTI", "side": "SELL", "quantity": "0.1" } }),
+            UNAUTHENTICATED,
+            UNSCOPED,
+            NotFound("accountId"),
+        ),
+        read(
             "instrument",
             None,
             "{ instrument(symbol: \"VTI\") { id name assetClass } }",
@@ -557,6 +566,14 @@ fn cases(a: &PartnerData) -> Vec<(&'static str, Case)> {
             "OrderCancelInput",
             "order",
             json!({ "input": { "idempotencyKey": "z", "orderId": a.id("Order") } }),
+            NotFound("orderId"),
+        ),
+        change(
+            "orderReplace",
+            Scope::Trade,
+            "OrderReplaceInput",
+            "order",
+            json!({ "input": { "idempotencyKey": "r", "orderId": a.id("Order"), "quantity": "2" } }),
             NotFound("orderId"),
         ),
         read(

@@ -568,7 +568,7 @@ on_both! {
         app.gql(hours, json!({})).await.entity("sandboxMarketHoursSet", "userErrors");
         let closed =
             refused(&app, ORDER_PLACE, ada.order("o4", "BUY", "VTI", "0.1"), "MARKET_CLOSED", &[]).await;
-        assert_eq!(closed, "The market is closed.");
+        assert_eq!(closed, "The market is closed. It next opens at 2026-07-13T13:30:00Z.");
         refused(&app, ORDER_PLACE, ada.order("o5", "BUY", "VTI", "0.00001"), "INVALID", &["quantity"]).await;
         let frozen = app
             .gql(

@@ -2,6 +2,7 @@
 
 mod instruments;
 mod market_data;
+mod order_types;
 mod orders;
 mod quotes;
 mod statements;

@@ -67,6 +67,7 @@ tables! {
         ledger_transfer: "part of the ledger",
         login: "passwords",
         meta: "state of the installation",
+        order_book: "state of the matching of orders",
         passcode: "one-time passwords",
         quote_override: "shown as the quote of its instrument",
         rate_window: "counts requests",

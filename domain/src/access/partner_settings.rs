@@ -58,6 +58,12 @@ impl Command for UpdatePartnerSettings {
             let text = format!("must be above zero and at most {}", PartnerSettings::MAX_DEPOSIT);
             checks.note::<()>(Err(Refusal::invalid("patch.depositLimit", text).into()));
         }
+        if let Some(cap) = self.patch.participation_cap
+            && !(entity::Percent::from_units(1)..=entity::Percent::from_units(10_000)).contains(&cap)
+        {
+            let text = "must be above 0 and at most 100";
+            checks.note::<()>(Err(Refusal::invalid("patch.participationCap", text).into()));
+        }
         checks.done()
     }
 

@@ -145,6 +145,11 @@ impl CommandContext<'_> {
         timers::cancel(self.tx, self.partner.id, subject_id, D::KIND).await
     }
 
+    /// Cancels all scheduled changes of `subject_id`, with the same promise as `unschedule`.
+    pub async fn unschedule_all(&self, subject_id: Uuid) -> Result<()> {
+        timers::cancel_all(self.tx, self.partner.id, subject_id).await
+    }
+
     /// Returns the place of the partner's house account of this kind in the ledger.
     pub const fn house_account<'a>(&self, kind: LedgerKind, asset: &'a str) -> ledger::Place<'a> {
         (self.partner.id, kind, asset)

@@ -284,6 +284,8 @@ pub enum Code {
     InsufficientPosition,
     /// The order can no longer be canceled.
     NotCancelable,
+    /// The order can no longer be replaced.
+    NotReplaceable,
     /// Only available in a sandbox.
     SandboxOnly,
     /// The e-mail address, password or token is wrong.
@@ -344,6 +346,7 @@ impl Code {
             Self::InsufficientBuyingPower => "INSUFFICIENT_BUYING_POWER",
             Self::InsufficientPosition => "INSUFFICIENT_POSITION",
             Self::NotCancelable => "NOT_CANCELABLE",
+            Self::NotReplaceable => "NOT_REPLACEABLE",
             Self::SandboxOnly => "SANDBOX_ONLY",
             Self::InvalidCredentials => "INVALID_CREDENTIALS",
             Self::InvalidToken => "INVALID_TOKEN",

@@ -102,6 +102,14 @@ impl Entry {
         self
     }
 
+    /// Releases a part of a hold. An amount of zero adds nothing.
+    pub fn release_part(&mut self, hold: &OpenHold, amount: i64, reason: Reason) -> &mut Self {
+        if amount != 0 {
+            self.releases.push((hold.id, hold.account_id, amount, reason));
+        }
+        self
+    }
+
     /// Writes the entry. Accounts are updated at once, in the order of their ids so that two entries cannot
     /// deadlock; the rows are handed over to the transaction.
     ///

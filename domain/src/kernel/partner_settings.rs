@@ -14,6 +14,20 @@ pub struct PartnerSettings {
     pub market_buy_buffer: Percent,
     /// Largest amount of one deposit.
     pub deposit_limit: Money,
+    /// By what the paper venue fills orders.
+    pub fill_mode: FillMode,
+    /// Part of a bar's volume that one order may take.
+    pub participation_cap: Percent,
+}
+
+/// By what the paper venue fills orders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FillMode {
+    /// By quotes; by bars for instruments with stored bars.
+    Quotes,
+    /// By bars.
+    Bars,
 }
 
 impl PartnerSettings {
@@ -22,8 +36,12 @@ impl PartnerSettings {
     /// Largest possible buffer of a market order to buy.
     pub const MAX_BUFFER: Percent = Percent::from_units(2_000);
     /// Settings of a new partner.
-    pub const DEFAULT: Self =
-        Self { market_buy_buffer: Percent::from_units(300), deposit_limit: Self::MAX_DEPOSIT };
+    pub const DEFAULT: Self = Self {
+        market_buy_buffer: Percent::from_units(300),
+        deposit_limit: Self::MAX_DEPOSIT,
+        fill_mode: FillMode::Quotes,
+        participation_cap: Percent::from_units(1_000),
+    };
 
     /// Returns the settings of a partner that are in force at a time, now or later. What was in force earlier
     /// is only in the event log.
@@ -48,6 +66,10 @@ pub struct SettingsPatch {
     pub market_buy_buffer: Option<Percent>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deposit_limit: Option<Money>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fill_mode: Option<FillMode>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub participation_cap: Option<Percent>,
 }
 
 impl SettingsPatch {
@@ -61,6 +83,8 @@ impl SettingsPatch {
         Self {
             market_buy_buffer: self.market_buy_buffer.or(earlier.market_buy_buffer),
             deposit_limit: self.deposit_limit.or(earlier.deposit_limit),
+            fill_mode: self.fill_mode.or(earlier.fill_mode),
+            participation_cap: self.participation_cap.or(earlier.participation_cap),
         }
     }
 
@@ -70,6 +94,12 @@ impl SettingsPatch {
         }
         if let Some(limit) = self.deposit_limit {
             settings.deposit_limit = limit;
+        }
+        if let Some(mode) = self.fill_mode {
+            settings.fill_mode = mode;
+        }
+        if let Some(cap) = self.participation_cap {
+            settings.participation_cap = cap;
         }
     }
 }

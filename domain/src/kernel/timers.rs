@@ -187,6 +187,18 @@ pub(super) async fn cancel(
     Ok(())
 }
 
+/// Cancels all timers by the partner's clock for a subject.
+pub(super) async fn cancel_all(tx: &WriteTransaction, partner_id: Uuid, subject_id: Uuid) -> Result<()> {
+    tx.scheduled().has_canceled = true;
+    timer::Entity::delete_many()
+        .filter(timer::Column::SubjectId.eq(subject_id))
+        .filter(timer::Column::PartnerId.eq(partner_id))
+        .filter(timer::Column::Clock.eq(Clock::Partner))
+        .exec(tx)
+        .await?;
+    Ok(())
+}
+
 fn select_due(partner_id: Uuid, until: DateTime<Utc>, force: bool) -> Select<timer::Entity> {
     let mut due = timer::Entity::find()
         .filter(timer::Column::PartnerId.eq(partner_id))

@@ -4,10 +4,11 @@ use crate::{
     Result,
     kernel::{db::Db, digest::RowDigest, ledger, secrets::HeadKey},
     providers::files::Files,
+    trading::orders::state::Filled,
 };
 use chrono::{DateTime, Utc};
 use entity::{
-    fill,
+    Money, Quantity, fill,
     ledger_account::{self, LedgerKind},
     ledger_hold, ledger_release, ledger_transfer,
     order::{self, Side},
@@ -147,7 +148,7 @@ impl<C: ConnectionTrait> Audit<'_, C> {
         self.lines().await?;
         self.derived(&movements, &balances, &causes).await?;
         self.unsettled_fills().await?;
-        self.holds_of_ended_orders().await?;
+        self.holds_of_orders().await?;
         if let Some(files) = files {
             let documents = self.documents(files).await?;
             self.report.checked.push(("documents", documents));
@@ -249,8 +250,8 @@ impl<C: ConnectionTrait> Audit<'_, C> {
         Ok(())
     }
 
-    /// Checks that orders that have ended hold nothing.
-    async fn holds_of_ended_orders(&mut self) -> Result<()> {
+    /// Checks that orders that have ended hold nothing, and that open ones hold what their open part needs.
+    async fn holds_of_orders(&mut self) -> Result<()> {
         let mut left: HashMap<Uuid, (Uuid, i64)> = HashMap::new();
         _ = walk!(self, ledger_hold, row => { left.insert(row.id, (row.purpose_id, row.amount)); });
         _ = walk!(self, ledger_release, row => {
@@ -258,16 +259,47 @@ impl<C: ConnectionTrait> Audit<'_, C> {
                 *left -= row.amount;
             }
         });
-        let open: HashMap<Uuid, Uuid> = left
-            .into_iter()
-            .filter(|(_, (_, left))| *left > 0)
-            .map(|(hold, (purpose, _))| (purpose, hold))
-            .collect();
-        _ = walk!(self, order, row => {
-            if let Some(hold) = open.get(&row.id).filter(|_| !row.status.is_open()) {
-                self.wrong(format!("ledger_hold {hold} is open, its order {} has ended", row.id));
+        let mut open: HashMap<Uuid, (Uuid, i64)> = HashMap::new();
+        for (hold, (purpose, left)) in left.into_iter().filter(|(_, (_, left))| *left > 0) {
+            open.entry(purpose).or_insert((hold, 0)).1 += left;
+        }
+        let mut filled: HashMap<Uuid, Filled> = HashMap::new();
+        _ = walk!(self, fill, row => {
+            let sum = filled.entry(row.order_id).or_default();
+            if let Some((next, _)) = sum.and(row.quantity, row.price) {
+                *sum = next;
             }
         });
+        let rows = walk!(self, order, row => {
+            let (hold, left) = open.get(&row.id).copied().unwrap_or((Uuid::nil(), 0));
+            let shares = row.quantity.minus(row.filled_quantity).unwrap_or_default();
+            if !row.status.is_open() {
+                if left > 0 {
+                    self.wrong(format!("ledger_hold {hold} is open, its order {} has ended", row.id));
+                }
+            } else if row.side == Side::Sell {
+                let is_right = match row.notional {
+                    None => left == shares.units(),
+                    Some(_) => left >= shares.units(),
+                };
+                if !is_right {
+                    let held = Quantity::from_units(left);
+                    self.wrong(format!("order {} holds {held} shares, but {shares} are open", row.id));
+                }
+            } else {
+                let filled = filled.get(&row.id).copied().unwrap_or_default();
+                let needed = match (row.notional, row.limit_price) {
+                    (Some(notional), _) => notional.units() - filled.amount.units(),
+                    (None, Some(limit)) => filled.still_to_pay(shares, limit),
+                    (None, None) => 1 - filled.amount.units().min(1),
+                };
+                if left < needed {
+                    let (held, needed) = (Money::from_units(left), Money::from_units(needed));
+                    self.wrong(format!("order {} holds {held}, but its open part needs {needed}", row.id));
+                }
+            }
+        });
+        self.report.checked.push(("holds of orders", rows));
         Ok(())
     }
 }

@@ -15,7 +15,7 @@ use crate::{
 use chrono::Duration;
 use entity::{
     Money, Quantity, account, bank_account,
-    order::{self, OrderKind, Side},
+    order::{self, OrderKind, Side, TimeInForce},
     partner, transfer,
     user::{self, Status},
 };
@@ -99,8 +99,12 @@ async fn create_history(
             account_id: Some(account.id),
             symbol: symbol.to_owned(),
             side: Side::Buy,
-            quantity: Quantity::from_units(shares * 100_000_000),
             kind: OrderKind::Market,
+            quantity: Some(Quantity::from_units(shares * 100_000_000)),
+            notional: None,
+            limit_price: None,
+            stop_price: None,
+            time_in_force: TimeInForce::Day,
         };
         command::execute(app, actor, None, buy).await?;
     }

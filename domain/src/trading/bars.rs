@@ -25,14 +25,14 @@ use entity::{
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select, sea_query::Expr,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
 /// Length of a bar.
 pub const LENGTH: TimeDelta = TimeDelta::minutes(1);
 
 /// Prices of one share in one minute: `low <= open, close <= high`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bar {
     /// Start of the minute.
     pub starts_at: DateTime<Utc>,

@@ -1,6 +1,9 @@
 //! Market prices and market hours of a partner.
 
-use super::bars::{self, Bar};
+use super::{
+    bars::{self, Bar},
+    matching,
+};
 use crate::{
     Actor, Result, Who,
     kernel::{app::App, calendar, clock, command::CommandContext},
@@ -12,11 +15,12 @@ use entity::{
     partner::{self, MarketHours, Mode},
 };
 use sea_orm::{ConnectionTrait, Statement};
+use serde::{Deserialize, Serialize};
 use std::{borrow::Borrow, collections::HashMap, ops::Range, sync::Arc};
 use uuid::Uuid;
 
 /// Prices of one share at one time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quote {
     pub bid: Price,
     pub ask: Price,
@@ -37,6 +41,17 @@ pub fn of<'a>(app: &'a App, partner: &partner::Model) -> Result<&'a Arc<dyn Mark
     }
 }
 
+/// Where a quote comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The market itself.
+    Market,
+    /// Prices that were set.
+    Set,
+    /// The latest stored bar.
+    Bars,
+}
+
 /// Returns the quotes of these instruments at this time.
 ///
 /// In a sandbox, prices that were set (`sandboxQuoteSet`) come first; then the latest bar that was pushed or imported
@@ -49,6 +64,18 @@ pub async fn quotes(
     instruments: &[impl Borrow<instrument::Model> + Sync],
     at: DateTime<Utc>,
 ) -> Result<HashMap<Uuid, Quote>> {
+    let found = sourced(app, connection, partner, instruments, at).await?;
+    Ok(found.into_iter().map(|(id, (quote, _))| (id, quote)).collect())
+}
+
+/// Returns the same quotes with their sources.
+async fn sourced(
+    app: &App,
+    connection: &impl ConnectionTrait,
+    partner: &partner::Model,
+    instruments: &[impl Borrow<instrument::Model> + Sync],
+    at: DateTime<Utc>,
+) -> Result<HashMap<Uuid, (Quote, Source)>> {
     let market = of(app, partner)?;
     let stored = match partner.mode {
         Mode::Sandbox => {
@@ -60,10 +87,13 @@ pub async fn quotes(
     let seed = partner.market_seed.unsigned_abs();
     let quote = |instrument: &instrument::Model| match stored.get(&instrument.id) {
         Some(Stored { set: Some((bid, ask)), .. }) => {
-            Quote { bid: *bid, ask: *ask, last: midpoint(*bid, *ask), at }
+            (Quote { bid: *bid, ask: *ask, last: midpoint(*bid, *ask), at }, Source::Set)
         }
-        Some(Stored { last: Some(last), .. }) => Quote::of(prices::around(last.units()), at),
-        _ => Quote::of(market.quote(seed, &instrument.symbol, instrument.base_price.units(), at), at),
+        Some(Stored { last: Some(last), .. }) => (Quote::of(prices::around(last.units()), at), Source::Bars),
+        _ => {
+            let quote = market.quote(seed, &instrument.symbol, instrument.base_price.units(), at);
+            (Quote::of(quote, at), Source::Market)
+        }
     };
     Ok(instruments.iter().map(Borrow::borrow).map(|instrument| (instrument.id, quote(instrument))).collect())
 }
@@ -134,6 +164,30 @@ pub async fn quote(
     quotes.get(&instrument.id).copied().ok_or_else(|| crate::Error::broken("an instrument has no quote"))
 }
 
+/// Returns the quote of one instrument with its source.
+pub async fn quote_with_source(
+    app: &App,
+    connection: &impl ConnectionTrait,
+    partner: &partner::Model,
+    instrument: &instrument::Model,
+    at: DateTime<Utc>,
+) -> Result<(Quote, Source)> {
+    let quotes = sourced(app, connection, partner, std::slice::from_ref(instrument), at).await?;
+    quotes.get(&instrument.id).copied().ok_or_else(|| crate::Error::broken("an instrument has no quote"))
+}
+
+/// Returns the quote of the market itself at this time.
+pub fn own_quote(
+    app: &App,
+    partner: &partner::Model,
+    instrument: &instrument::Model,
+    at: DateTime<Utc>,
+) -> Result<Quote> {
+    let seed = partner.market_seed.unsigned_abs();
+    let base = instrument.base_price.units();
+    Ok(Quote::of(of(app, partner)?.quote(seed, &instrument.symbol, base, at), at))
+}
+
 fn midpoint(bid: Price, ask: Price) -> Price {
     Price::from_units(bid.units() + (ask.units() - bid.units()) / 2)
 }
@@ -148,9 +202,8 @@ pub enum Change {
 }
 
 /// Tells the venue about a new price, in the transaction that stores it.
-#[expect(clippy::unused_async, reason = "the venue reads and writes orders here")]
-pub async fn changed(_: &CommandContext<'_>, _: &instrument::Model, _: Change) -> Result<()> {
-    Ok(())
+pub async fn changed(ctx: &CommandContext<'_>, instrument: &instrument::Model, change: Change) -> Result<()> {
+    matching::price_changed(ctx, instrument, change).await
 }
 
 /// Whether the market is open, and when it next opens and closes.

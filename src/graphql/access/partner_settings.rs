@@ -10,13 +10,13 @@ use crate::{
     },
     wire::Result,
 };
-use async_graphql::{InputObject, MaybeUndefined, SimpleObject};
+use async_graphql::{Enum, InputObject, MaybeUndefined, SimpleObject};
 use domain::{
     access::partner_settings::{Change, UpdatePartnerSettings},
     kernel::partner_settings::{PartnerSettings as Settings, SettingsPatch},
 };
 use entity::partner;
-use macros::Fields;
+use macros::{Fields, Leaf};
 
 /// Settings of a partner.
 #[derive(Clone, Debug, Fields, SimpleObject)]
@@ -25,6 +25,20 @@ pub struct PartnerSettings {
     market_buy_buffer: Decimal,
     /// Largest amount of one deposit.
     deposit_limit: Money,
+    /// By what the paper venue fills orders.
+    fill_mode: FillMode,
+    /// Part of the volume of a bar that one order may take, in percent.
+    participation_cap: Decimal,
+}
+
+/// By what the paper venue fills orders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Leaf)]
+#[graphql(remote = "domain::kernel::partner_settings::FillMode")]
+pub enum FillMode {
+    /// By quotes; by bars for instruments with stored bars.
+    Quotes,
+    /// By bars of one minute: an order sees the bars that begin after it was placed.
+    Bars,
 }
 
 impl PartnerSettings {
@@ -34,6 +48,8 @@ impl PartnerSettings {
         Ok(Self {
             market_buy_buffer: settings.market_buy_buffer.into(),
             deposit_limit: settings.deposit_limit.into(),
+            fill_mode: settings.fill_mode.into(),
+            participation_cap: settings.participation_cap.into(),
         })
     }
 }
@@ -49,6 +65,10 @@ pub struct PartnerSettingsChange {
     market_buy_buffer: Option<Decimal>,
     /// New largest amount of one deposit.
     deposit_limit: Option<Money>,
+    /// New way in which the paper venue fills orders.
+    fill_mode: Option<FillMode>,
+    /// New part of the volume of a bar that one order may take, in percent.
+    participation_cap: Option<Decimal>,
 }
 
 impl From<Change> for PartnerSettingsChange {
@@ -58,6 +78,8 @@ impl From<Change> for PartnerSettingsChange {
             made_at: event.occurred_at.into(),
             market_buy_buffer: change.patch.market_buy_buffer.map(Decimal::from),
             deposit_limit: change.patch.deposit_limit.map(Money::from),
+            fill_mode: change.patch.fill_mode.map(FillMode::from),
+            participation_cap: change.patch.participation_cap.map(Decimal::from),
         }
     }
 }
@@ -69,6 +91,10 @@ pub struct PartnerSettingsPatch {
     market_buy_buffer: MaybeUndefined<Decimal>,
     /// Largest amount of one deposit; by default the most that an ACH entry can carry.
     deposit_limit: MaybeUndefined<MoneyInput>,
+    /// By what the paper venue fills orders; quotes by default.
+    fill_mode: MaybeUndefined<FillMode>,
+    /// Part of the volume of a bar that one order may take, in percent above 0 up to 100; 10 by default.
+    participation_cap: MaybeUndefined<Decimal>,
 }
 
 /// Input for partnerSettingsUpdate.
@@ -100,8 +126,18 @@ impl Input for PartnerSettingsUpdateInput {
             MaybeUndefined::Null => Some(Settings::DEFAULT.deposit_limit),
             MaybeUndefined::Value(limit) => Some(limit.cents("patch.depositLimit")?),
         };
+        let fill_mode = match self.patch.fill_mode {
+            MaybeUndefined::Undefined => None,
+            MaybeUndefined::Null => Some(Settings::DEFAULT.fill_mode),
+            MaybeUndefined::Value(mode) => Some(mode.into()),
+        };
+        let participation_cap = match self.patch.participation_cap {
+            MaybeUndefined::Undefined => None,
+            MaybeUndefined::Null => Some(Settings::DEFAULT.participation_cap),
+            MaybeUndefined::Value(cap) => Some(cap.amount("patch.participationCap")?),
+        };
         Ok(UpdatePartnerSettings {
-            patch: SettingsPatch { market_buy_buffer, deposit_limit },
+            patch: SettingsPatch { market_buy_buffer, deposit_limit, fill_mode, participation_cap },
             effective_from: self.effective_from.map(|time| time.0),
         })
     }

@@ -2,9 +2,10 @@
 
 use async_graphql::{Enum, SimpleObject};
 use domain::{Code, Refusal};
+use macros::{Fields, Leaf};
 
 /// Reason why a mutation was refused.
-#[derive(Clone, Debug, SimpleObject)]
+#[derive(Clone, Debug, Fields, SimpleObject)]
 pub struct UserError {
     /// Stable error code.
     code: ErrorCode,
@@ -15,7 +16,7 @@ pub struct UserError {
 }
 
 /// Error code of a mutation. New codes may be added; treat an unknown one like INVALID.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Leaf)]
 #[graphql(remote = "Code")]
 pub enum ErrorCode {
     /// The value is malformed or not allowed.
@@ -54,6 +55,8 @@ pub enum ErrorCode {
     InsufficientPosition,
     /// The order is already filled, canceled, expired or rejected.
     NotCancelable,
+    /// The order is already filled, canceled, expired or rejected.
+    NotReplaceable,
     /// Only available in a sandbox.
     SandboxOnly,
     /// The e-mail address, password or token is wrong.

@@ -60,10 +60,16 @@ pub enum EventType {
     OrderAccepted,
     /// An order was sent to the venue.
     OrderNew,
+    /// Some shares of an order were filled.
+    OrderPartiallyFilled,
     /// All shares of an order were filled.
     OrderFilled,
     /// An order was canceled; its hold is released.
     OrderCanceled,
+    /// An order expired; its hold is released.
+    OrderExpired,
+    /// The price or the quantity of an open order was replaced.
+    OrderReplaced,
     /// An order was rejected; its hold is released.
     OrderRejected,
     /// A trade settled.

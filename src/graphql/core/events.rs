@@ -297,7 +297,7 @@ impl Event {
                 Self::BankAccount(BankAccountChangedEvent { row, kind, state: *state })
             }
             Subject::Transfer(state) => Self::Transfer(TransferChangedEvent { row, kind, state: *state }),
-            Subject::Order(state) => Self::Order(OrderChangedEvent { row, kind, state: *state }),
+            Subject::Order(state) => Self::Order(OrderChangedEvent { row, kind, state: state.clone() }),
             Subject::Trade(state) => Self::Trade(TradeSettledEvent { row, kind, state: *state }),
         })
     }

@@ -1,32 +1,35 @@
 //! GraphQL types, queries and mutations for orders. The rules are in `domain::trading::orders`.
 
+mod fills;
 mod lists;
+mod preview;
 
 use super::instruments::Instrument;
 use crate::{
     graphql::{
         accounts::Account,
         core::{
-            breadth::{ListOf, Lookup, One, found, lookup},
+            breadth::{ListOf, One},
             context::Viewpoint,
-            loaders::ById,
             mutations::{Input, mutations, payload},
             pages::PageArgs,
-            scalars::{DateTime, Decimal, Money},
+            scalars::{DateTime, Decimal, Money, MoneyInput},
         },
     },
     wire::Result,
 };
 use async_graphql::{Enum, ID, InputObject};
 use domain::{
-    Scope,
+    Checks, Scope,
     kernel::ids,
-    trading::orders::{CancelOrder, PlaceOrder},
+    trading::orders::{CancelOrder, PlaceOrder, ReplaceOrder},
 };
-use entity::{Kind, fill, order};
+use entity::{Kind, Price, Quantity, order};
 use macros::{Leaf, breadth};
 
+pub use fills::Fill;
 pub use lists::{OrderFilter, OrderQuery};
+pub use preview::OrderPreviewQuery;
 
 /// Order to buy or sell shares.
 #[derive(Clone)]
@@ -66,9 +69,35 @@ impl Order {
         self.0.status.into()
     }
 
-    /// Number of shares ordered, with at most four decimals.
+    /// How long the order stays open.
+    fn time_in_force(&self) -> TimeInForce {
+        self.0.time_in_force.into()
+    }
+
+    /// Number of shares ordered, with at most four decimals. For an order by amount, the number of shares that
+    /// the amount is worth, until it is filled.
     fn quantity(&self) -> Decimal {
         self.0.quantity.into()
+    }
+
+    /// Amount to trade for. Null for an order by quantity.
+    fn notional(&self) -> Option<Money> {
+        self.0.notional.map(Money::from)
+    }
+
+    /// Highest price of a purchase or lowest price of a sale. Null unless the type is LIMIT or STOP_LIMIT.
+    fn limit_price(&self) -> Option<Money> {
+        self.0.limit_price.map(Money::from)
+    }
+
+    /// Price at which the order is triggered. Null unless the type is STOP or STOP_LIMIT.
+    fn stop_price(&self) -> Option<Money> {
+        self.0.stop_price.map(Money::from)
+    }
+
+    /// Time when the stop price was reached; null until then.
+    fn triggered_at(&self) -> Option<DateTime> {
+        self.0.triggered_at.map(DateTime)
     }
 
     /// Number of shares filled so far.
@@ -86,7 +115,7 @@ impl Order {
         ListOf::under(view, self.0.id, &page, Vec::new())
     }
 
-    /// Reason for the rejection. Null unless rejected.
+    /// Reason for the rejection, or for the cancellation of what could not be paid. Null otherwise.
     fn reject_code(&self) -> Option<OrderRejectCode> {
         self.0.reject_code.map(OrderRejectCode::from)
     }
@@ -96,9 +125,24 @@ impl Order {
         self.0.status.is_open() && view.actor().may(Scope::Trade)
     }
 
+    /// Whether the caller can replace the price or quantity of the order now.
+    fn viewer_can_replace(&self, view: &Viewpoint) -> bool {
+        self.0.status.is_open() && view.actor().may(Scope::Trade)
+    }
+
     /// Time when the order was placed, by the partner's clock.
     fn submitted_at(&self) -> DateTime {
         self.0.submitted_at.into()
+    }
+
+    /// Time when the order expires if it is still open then.
+    fn expires_at(&self) -> Option<DateTime> {
+        self.0.expires_at.map(DateTime)
+    }
+
+    /// Time when the price or quantity was last replaced; null otherwise.
+    fn replaced_at(&self) -> Option<DateTime> {
+        self.0.replaced_at.map(DateTime)
     }
 
     /// Time when the order was filled; null until then.
@@ -109,6 +153,11 @@ impl Order {
     /// Time when the order was canceled; null otherwise.
     fn canceled_at(&self) -> Option<DateTime> {
         self.0.canceled_at.map(DateTime)
+    }
+
+    /// Time when the order expired; null otherwise.
+    fn expired_at(&self) -> Option<DateTime> {
+        self.0.expired_at.map(DateTime)
     }
 
     /// Time when the order was rejected; null otherwise.
@@ -133,6 +182,28 @@ pub enum OrderSide {
 pub enum OrderType {
     /// Trades at the current market price.
     Market,
+    /// Trades at the limit price or better.
+    Limit,
+    /// Becomes a market order when the stop price is reached.
+    Stop,
+    /// Becomes a limit order when the stop price is reached.
+    StopLimit,
+}
+
+/// How long an order stays open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Leaf)]
+#[graphql(remote = "entity::order::TimeInForce")]
+pub enum TimeInForce {
+    /// Until the market closes: 16:00 in New York, 13:00 on early closes. In a market that never closes, until
+    /// 16:00 in New York on the next trading day.
+    Day,
+    /// Good till canceled: until it is canceled, at most 90 days.
+    Gtc,
+    /// Immediate or cancel: what cannot be filled at once is canceled. When orders are filled by bars, the next
+    /// bar decides.
+    Ioc,
+    /// Fill or kill: filled at once completely, or canceled.
+    Fok,
 }
 
 /// Status of an order.
@@ -149,7 +220,7 @@ pub enum OrderStatus {
     Filled,
     /// Canceled; the hold is released.
     Canceled,
-    /// Expired when the market closed.
+    /// Expired at the end of its time in force; the hold is released.
     Expired,
     /// Rejected; the hold is released.
     Rejected,
@@ -159,73 +230,11 @@ pub enum OrderStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Leaf)]
 #[graphql(remote = "entity::order::RejectCode")]
 pub enum OrderRejectCode {
-    /// The price changed: the buying power is too low, or the shares to buy cost less than one cent.
+    /// The price changed: the buying power is too low, or the shares to buy cost less than one cent. An order with
+    /// fills is then canceled instead of rejected.
     InsufficientBuyingPower,
     /// The price fell: the shares to sell are worth less than one cent.
     Invalid,
-}
-
-/// Execution of all or part of an order.
-#[derive(Clone)]
-pub struct Fill(pub fill::Model);
-
-/// Execution of all or part of an order.
-#[breadth]
-impl Fill {
-    /// Opaque identifier, the same in the GraphQL and REST APIs.
-    pub fn id(&self) -> ID {
-        self.0.id.into()
-    }
-
-    /// Order that was filled.
-    fn order(&self) -> One<Order> {
-        One::of(self.0.order_id)
-    }
-
-    /// Account that bought or sold.
-    fn account(&self) -> One<Account> {
-        One::of(self.0.account_id)
-    }
-
-    /// Instrument that was traded.
-    fn instrument(&self) -> Lookup<ById<Order>, One<Instrument>> {
-        lookup(Some(ById::of(self.0.order_id)), |_, order| Ok(One::of(found(order)?.instrument_id)))
-    }
-
-    /// Buy or sell.
-    fn side(&self) -> OrderSide {
-        self.0.side.into()
-    }
-
-    /// Number of shares traded.
-    fn quantity(&self) -> Decimal {
-        self.0.quantity.into()
-    }
-
-    /// Price of one share.
-    fn price(&self) -> Money {
-        self.0.price.into()
-    }
-
-    /// Total price of the trade; positive for purchases and sales.
-    fn amount(&self) -> Money {
-        self.0.amount.into()
-    }
-
-    /// Time of the trade.
-    fn traded_at(&self) -> DateTime {
-        self.0.traded_at.into()
-    }
-
-    /// Time when the trade is due to settle.
-    fn settles_at(&self) -> DateTime {
-        self.0.settles_at.into()
-    }
-
-    /// Time when the trade settled; null until then.
-    fn settled_at(&self) -> Option<DateTime> {
-        self.0.settled_at.map(DateTime)
-    }
 }
 
 /// Input for orderPlace.
@@ -239,11 +248,45 @@ pub struct OrderPlaceInput {
     symbol: String,
     /// Buy or sell.
     side: OrderSide,
-    /// Number of shares, above zero and with at most four decimals.
-    quantity: Decimal,
+    /// Number of shares, above zero and with at most four decimals. Either this or `notional` is required.
+    quantity: Option<Decimal>,
+    /// Amount to trade for, only for market orders of the day. The number of shares follows from the price,
+    /// rounded down to four decimals.
+    notional: Option<MoneyInput>,
     /// Order type.
     #[graphql(name = "type", default_with = "OrderType::Market")]
     kind: OrderType,
+    /// Highest price of a purchase or lowest price of a sale: a multiple of 0.01 from one dollar on, otherwise of
+    /// 0.0001. Required for LIMIT and STOP_LIMIT, and not allowed otherwise.
+    limit_price: Option<MoneyInput>,
+    /// Price at which the order is triggered, in the same steps. Required for STOP and STOP_LIMIT, and not allowed
+    /// otherwise.
+    stop_price: Option<MoneyInput>,
+    /// How long the order stays open.
+    #[graphql(default_with = "TimeInForce::Day")]
+    time_in_force: TimeInForce,
+}
+
+/// Quantity, amount, limit price and stop price of an order.
+type Numbers = (Option<Quantity>, Option<entity::Money>, Option<Price>, Option<Price>);
+
+/// Returns the numbers of an order, or all that cannot be read.
+fn terms(
+    quantity: Option<Decimal>,
+    notional: Option<MoneyInput>,
+    limit_price: Option<MoneyInput>,
+    stop_price: Option<MoneyInput>,
+) -> domain::Result<Numbers> {
+    let price = |input: Option<MoneyInput>, field: &str| {
+        input.map(|price| price.amount.amount(&format!("{field}.amount"))).transpose()
+    };
+    let mut checks = Checks::default();
+    let quantity = checks.note(quantity.map(|quantity| quantity.amount("quantity")).transpose());
+    let notional = checks.note(notional.map(|amount| amount.cents("notional")).transpose());
+    let limit_price = checks.note(price(limit_price, "limitPrice"));
+    let stop_price = checks.note(price(stop_price, "stopPrice"));
+    checks.done()?;
+    Ok((quantity.flatten(), notional.flatten(), limit_price.flatten(), stop_price.flatten()))
 }
 
 impl Input for OrderPlaceInput {
@@ -254,12 +297,18 @@ impl Input for OrderPlaceInput {
     }
 
     fn parse(self) -> domain::Result<PlaceOrder> {
+        let (quantity, notional, limit_price, stop_price) =
+            terms(self.quantity, self.notional, self.limit_price, self.stop_price)?;
         Ok(PlaceOrder {
             account_id: Some(ids::parse(Kind::Account, &self.account_id)),
             symbol: self.symbol,
             side: self.side.into(),
-            quantity: self.quantity.amount("quantity")?,
             kind: self.kind.into(),
+            quantity,
+            notional,
+            limit_price,
+            stop_price,
+            time_in_force: self.time_in_force.into(),
         })
     }
 }
@@ -301,6 +350,44 @@ payload!(
     }
 );
 
+/// Input for orderReplace. What is omitted stays as it is.
+#[derive(InputObject)]
+pub struct OrderReplaceInput {
+    /// Key chosen by the client. A retry with the same key and input returns the original result.
+    idempotency_key: String,
+    /// Id of the order.
+    order_id: ID,
+    /// New total number of shares; must be above the number that is filled.
+    quantity: Option<Decimal>,
+    /// New limit price.
+    limit_price: Option<MoneyInput>,
+    /// New stop price. Not allowed once the stop price was reached.
+    stop_price: Option<MoneyInput>,
+}
+
+impl Input for OrderReplaceInput {
+    type Command = ReplaceOrder;
+
+    fn key(&self) -> Option<&str> {
+        Some(&self.idempotency_key)
+    }
+
+    fn parse(self) -> domain::Result<ReplaceOrder> {
+        let (quantity, _, limit_price, stop_price) =
+            terms(self.quantity, None, self.limit_price, self.stop_price)?;
+        let order_id = ids::parse(Kind::Order, &self.order_id);
+        Ok(ReplaceOrder { order_id, quantity, limit_price, stop_price })
+    }
+}
+
+payload!(
+    /// Result of orderReplace.
+    OrderReplacePayload {
+        /// The order. Null if the request was refused.
+        order: Order
+    }
+);
+
 mutations!(OrderMutation {
     /// Places an order and holds its cash or shares. A retry with the same `idempotencyKey` and input returns
     /// the same order. Requires scope `trade`.
@@ -308,4 +395,8 @@ mutations!(OrderMutation {
 
     /// Cancels an open order and releases its hold. Requires scope `trade`.
     order_cancel(OrderCancelInput: "Input for orderCancel.") -> OrderCancelPayload,
+
+    /// Replaces the quantity or the prices of an open order, and changes what it holds accordingly. The order
+    /// keeps its id and its fills. Requires scope `trade`.
+    order_replace(OrderReplaceInput: "Input for orderReplace.") -> OrderReplacePayload,
 });

@@ -10,7 +10,7 @@ use domain::{
     kernel::ids,
     people::person::{Country, UsState},
 };
-use entity::{FixedError, Kind, Money, Quantity};
+use entity::{FixedError, Kind, Money, Price, Quantity};
 use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::{Value, json, value::RawValue};
 use std::{collections::BTreeMap, str::FromStr};
@@ -237,6 +237,33 @@ pub const SHARES: Amount<Quantity> = Amount {
     max: "100000000",
     from_json_number: Quantity::from_json_number,
 };
+
+const PRICES: Amount<Price> = Amount {
+    pattern: r"^(?=.*[1-9])0*(?:0\.[0-9]{1,4}0*|[1-9][0-9]{0,5}(?:\.[0-9]{1,2}0*)?|1000000(?:\.0+)?)$",
+    step: "0.0001",
+    max: "1000000",
+    from_json_number: Price::from_json_number,
+};
+
+/// Price of one share: in cents from one dollar on, otherwise in hundredths of a cent; the domain enforces it.
+pub struct SharePrice;
+
+impl Form for SharePrice {
+    type Value = Price;
+
+    fn parse(&self, json: &str) -> Result<Price, Wrong> {
+        PRICES.parse(json)
+    }
+
+    fn schema(&self) -> Value {
+        let mut schema = PRICES.schema();
+        if let Value::Object(keywords) = &mut schema {
+            let steps = json!([{ "exclusiveMaximum": 1 }, { "multipleOf": 0.01 }]);
+            keywords.insert("anyOf".to_owned(), steps);
+        }
+        schema
+    }
+}
 
 impl<T: FromStr<Err = FixedError>> Form for Amount<T> {
     type Value = T;

@@ -85,6 +85,7 @@ async fn unaltered_records_pass_the_audit() {
              checked fills: 2\n\
              checked orders: 3\n\
              checked positions: 1\n\
+             checked holds of orders: 3\n\
              checked documents: 0\n\
              waiting to be sealed: 0\n\
              The books add up and nothing was altered.\n"

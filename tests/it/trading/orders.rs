@@ -145,7 +145,8 @@ on_both! {
         let late = app.gql(ORDER_PLACE, json!({ "input": customer.order("late", "BUY", "VTI", "1") })).await;
         assert_eq!(
             late.user_error("orderPlace"),
-            &json!({ "code": "MARKET_CLOSED", "path": null, "message": "The market is closed." })
+            &json!({ "code": "MARKET_CLOSED", "path": null,
+                "message": "The market is closed. It next opens at 2026-07-13T13:30:00Z." })
         );
         assert_eq!(rows(&app).await, before);
         app.advance_to("2026-07-13T13:30:00Z").await;

@@ -9,7 +9,9 @@ use chrono::{DateTime, Utc};
 use entity::{
     Money, Price, Quantity,
     account::{self, AccountKind, Ownership},
-    bank_account, event, fill, kyc, order,
+    bank_account, event, fill,
+    instrument::{self, AssetClass},
+    kyc, order,
     partner::{MarketHours, Mode},
     transfer, user,
 };
@@ -134,6 +136,13 @@ events! {
     "order.accepted" OrderAccepted(OrderState),
     /// An order was sent to the venue.
     "order.new" OrderNew(OrderState),
+    /// Some shares of an order were filled.
+    "order.partially_filled" OrderPartiallyFilled {
+        #[serde(flatten)]
+        order: OrderState,
+        /// Price per share of the fill.
+        price: Price,
+    },
     /// All shares of an order were filled.
     "order.filled" OrderFilled {
         #[serde(flatten)]
@@ -144,6 +153,10 @@ events! {
     },
     /// An order was canceled; its hold is released.
     "order.canceled" OrderCanceled(OrderState),
+    /// An order expired; its hold is released.
+    "order.expired" OrderExpired(OrderState),
+    /// The price or the quantity of an open order was replaced.
+    "order.replaced" OrderReplaced(OrderState),
     /// An order was rejected; its hold is released.
     "order.rejected" OrderRejected(OrderState),
     /// A trade settled.
@@ -259,21 +272,65 @@ impl From<&transfer::Model> for TransferState {
 }
 
 /// An order after an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderState {
     pub id: Uuid,
     pub account_id: Uuid,
     pub status: order::Status,
     pub filled_quantity: Quantity,
+    /// The rest of the order as it was; absent from older events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<Box<OrderFacts>>,
 }
 
-impl From<&order::Model> for OrderState {
-    fn from(order: &order::Model) -> Self {
+/// What an event says about an order besides its status: the fields that the REST API shows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderFacts {
+    pub asset_id: Uuid,
+    pub symbol: String,
+    pub exchange: String,
+    pub asset_class: AssetClass,
+    pub side: order::Side,
+    pub r#type: order::OrderKind,
+    pub time_in_force: order::TimeInForce,
+    pub quantity: Quantity,
+    pub limit_price: Option<Price>,
+    pub stop_price: Option<Price>,
+    pub filled_average_price: Option<Price>,
+    pub submitted_at: DateTime<Utc>,
+    pub filled_at: Option<DateTime<Utc>>,
+    pub expired_at: Option<DateTime<Utc>>,
+    pub canceled_at: Option<DateTime<Utc>>,
+    pub failed_at: Option<DateTime<Utc>>,
+}
+
+impl OrderState {
+    /// Returns the state of an order for this instrument.
+    pub fn of(order: &order::Model, instrument: &instrument::Model) -> Self {
+        let facts = OrderFacts {
+            asset_id: instrument.id,
+            symbol: instrument.symbol.clone(),
+            exchange: instrument.exchange.clone(),
+            asset_class: instrument.asset_class,
+            side: order.side,
+            r#type: order.kind,
+            time_in_force: order.time_in_force,
+            quantity: order.quantity,
+            limit_price: order.limit_price,
+            stop_price: order.stop_price,
+            filled_average_price: order.filled_average_price,
+            submitted_at: order.submitted_at,
+            filled_at: order.filled_at,
+            expired_at: order.expired_at,
+            canceled_at: order.canceled_at,
+            failed_at: order.failed_at,
+        };
         Self {
             id: order.id,
             account_id: order.account_id,
             status: order.status,
             filled_quantity: order.filled_quantity,
+            order: Some(Box::new(facts)),
         }
     }
 }
@@ -415,8 +472,11 @@ impl Event {
             Self::DepositPending(transfer) | Self::DepositSettled(transfer) => Subject::Transfer(transfer),
             Self::OrderAccepted(order)
             | Self::OrderNew(order)
+            | Self::OrderPartiallyFilled { order, .. }
             | Self::OrderFilled { order, .. }
             | Self::OrderCanceled(order)
+            | Self::OrderExpired(order)
+            | Self::OrderReplaced(order)
             | Self::OrderRejected(order) => Subject::Order(order),
             Self::TradeSettled(trade) => Subject::Trade(trade),
         }

@@ -27,8 +27,13 @@ pub(super) struct Cause {
 /// Causes by subject id and event type, oldest first.
 pub(super) type Causes = HashMap<(Uuid, EventType), Vec<Cause>>;
 
-const CAUSES: [EventType; 4] =
-    [EventType::DepositPending, EventType::DepositSettled, EventType::OrderFilled, EventType::TradeSettled];
+const CAUSES: [EventType; 5] = [
+    EventType::DepositPending,
+    EventType::DepositSettled,
+    EventType::OrderPartiallyFilled,
+    EventType::OrderFilled,
+    EventType::TradeSettled,
+];
 
 /// Last row of a chain that has been read so far.
 struct ChainEnd {
@@ -69,8 +74,12 @@ impl<C: ConnectionTrait> Audit<'_, C> {
             if let Some(cause) = CAUSES.into_iter().find(|cause| cause.name() == row.kind) {
                 let price = match Event::of(&row) {
                     Ok(Event::OrderFilled { price, .. }) => price,
+                    Ok(Event::OrderPartiallyFilled { price, .. }) => Some(price),
                     _ => None,
                 };
+                // The fills of an order are one list, whichever of them was the last.
+                let cause =
+                    if cause == EventType::OrderPartiallyFilled { EventType::OrderFilled } else { cause };
                 causes.entry((row.stream_id, cause)).or_default().push(Cause { event: row.id, price });
             }
         });

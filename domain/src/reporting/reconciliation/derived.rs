@@ -1,7 +1,7 @@
 //! Checks of columns that are derived from the ledger: transfers, orders, fills and positions.
 
 use super::{AccountBalance, AccountBalances, Audit, ByCause, Movement, PAGE, chains::Causes};
-use crate::{Result, kernel::events::EventType};
+use crate::{Result, kernel::events::EventType, trading::orders::state::Filled};
 use entity::{
     Money, Price, Quantity, fill,
     ledger_account::LedgerKind,
@@ -151,10 +151,10 @@ impl<C: ConnectionTrait> Audit<'_, C> {
         }
     }
 
-    /// Checks each fill against the movements of the event that filled its order, and its amount against its
-    /// price. Returns all fills in the order in which they happened.
+    /// Checks each fill against the movements of its event, and its amount against its price. Returns all fills in the order in which they happened.
     async fn fills(&mut self, books: &Books<'_>) -> Result<Vec<Trade>> {
         let mut trades = Vec::new();
+        let mut filled: HashMap<Uuid, Filled> = HashMap::new();
         let rows = walk!(self, fill, row => {
             let index = usize::try_from(row.number).ok().and_then(|number| number.checked_sub(1));
             let causes = books.causes.get(&(row.order_id, EventType::OrderFilled));
@@ -167,7 +167,13 @@ impl<C: ConnectionTrait> Audit<'_, C> {
                     }
                 }
             }
-            if Money::cost(row.quantity, row.price) != Some(row.amount) {
+            // The fills of an order cost together what one fill would have cost.
+            let sum = filled.entry(row.order_id).or_default();
+            let amount = sum.and(row.quantity, row.price).map(|(next, amount)| {
+                *sum = next;
+                amount
+            });
+            if amount != Some(row.amount) {
                 self.wrong(format!("fill {} has the wrong amount for {} shares at {}: {}", row.id,
                     row.quantity, row.price, row.amount));
             }

@@ -4,9 +4,8 @@ use crate::rest::core::{
     answers::answer,
     bodies::{Body, RequestBody},
     described::{Description, Filter},
-    deserializer::Wrong,
     errors::{Problem, Result},
-    forms::{self, Form, fields},
+    forms::{self, fields},
     lists::ListRequest,
     requests::{Caller, Id, KeyHeader},
     routes::Route,
@@ -23,8 +22,8 @@ use domain::{
     },
 };
 use entity::{
-    Kind, Quantity, instrument,
-    order::{self, OrderKind, Side, Status},
+    Kind, Price, Quantity, instrument,
+    order::{self, OrderKind, Side, Status, TimeInForce},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -50,38 +49,16 @@ fields! {
     /// Side of the order.
     OrderSide(Side) = forms::Words(&[("buy", Side::Buy), ("sell", Side::Sell)]), "buy";
     /// Order type.
-    OrderType(OrderKind) = SupportedType, "market";
-    /// Only for limit orders, which are not supported here. Must be null or left out.
-    LimitPrice(()) = NO_PRICE, ();
-    /// Only for stop orders, which are not supported here. Must be null or left out.
-    StopPrice(()) = NO_PRICE, ();
+    OrderType(OrderKind) = forms::Words(&[("market", OrderKind::Market), ("limit", OrderKind::Limit),
+        ("stop", OrderKind::Stop), ("stop_limit", OrderKind::StopLimit)]), "market";
+    /// Highest price of a purchase or lowest price of a sale. Required for `limit` and `stop_limit`; must be left
+    /// out otherwise.
+    LimitPrice(Price) = forms::SharePrice, ();
+    /// Price at which the order is triggered. Required for `stop` and `stop_limit`; must be left out otherwise.
+    StopPrice(Price) = forms::SharePrice, ();
     /// Id of the account that trades. Can be left out if exactly one account can trade.
     AccountId(Uuid) = forms::Id(Kind::Account), "0198d7a2-7c00-7000-8000-000000000005";
 }
-
-const NO_PRICE: forms::Nothing = forms::Nothing("must be left out of a market order");
-
-/// Market orders; other documented types are refused with their own message.
-struct SupportedType;
-
-impl Form for SupportedType {
-    type Value = OrderKind;
-
-    fn parse(&self, json: &str) -> Result<OrderKind, Wrong> {
-        match serde_json::from_str::<String>(json).as_deref() {
-            Ok("limit" | "stop" | "stop_limit") => {
-                Err(Wrong::Invalid("must be market; other types are not supported yet".to_owned()))
-            }
-            _ => MARKET.parse(json),
-        }
-    }
-
-    fn schema(&self) -> Value {
-        MARKET.schema()
-    }
-}
-
-const MARKET: forms::Words<OrderKind> = forms::Words(&[("market", OrderKind::Market)]);
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -91,14 +68,24 @@ struct NewOrder {
     side: OrderSide,
     #[serde(rename = "type")]
     kind: OrderType,
-    #[serde(rename = "limit_price")]
-    _limit_price: Option<LimitPrice>,
-    #[serde(rename = "stop_price")]
-    _stop_price: Option<StopPrice>,
+    limit_price: Option<LimitPrice>,
+    stop_price: Option<StopPrice>,
     account_id: Option<AccountId>,
 }
 
-impl RequestBody for NewOrder {}
+impl RequestBody for NewOrder {
+    fn rules() -> Vec<Value> {
+        let given = |field: &str| json!({ "required": [field], "properties": { field: { "not": { "type": "null" } } } });
+        let rule = |field: &str, kinds: [&str; 2]| {
+            json!({
+                "if": { "properties": { "type": { "enum": kinds } } },
+                "then": given(field),
+                "else": { "not": given(field) },
+            })
+        };
+        vec![rule("limit_price", ["limit", "stop_limit"]), rule("stop_price", ["stop", "stop_limit"])]
+    }
+}
 
 impl From<NewOrder> for PlaceOrder {
     fn from(new: NewOrder) -> Self {
@@ -106,8 +93,12 @@ impl From<NewOrder> for PlaceOrder {
             account_id: new.account_id.map(Into::into),
             symbol: new.symbol.into(),
             side: new.side.into(),
-            quantity: new.quantity.into(),
             kind: new.kind.into(),
+            quantity: Some(new.quantity.into()),
+            notional: None,
+            limit_price: new.limit_price.map(Into::into),
+            stop_price: new.stop_price.map(Into::into),
+            time_in_force: TimeInForce::Day,
         }
     }
 }
@@ -251,9 +242,9 @@ struct OrderBody {
     canceled_at: Option<String>,
     /// Time when the venue rejected the order; null if it did not.
     failed_at: Option<String>,
-    /// Limit price. Always null.
+    /// Limit price; null unless the type is `limit` or `stop_limit`.
     limit_price: Option<String>,
-    /// Stop price. Always null.
+    /// Stop price; null unless the type is `stop` or `stop_limit`.
     stop_price: Option<String>,
     /// Average price of the fills; null before the first fill.
     filled_average_price: Option<String>,
@@ -267,8 +258,8 @@ impl OrderBody {
             expired_at: order.expired_at.map(instant),
             canceled_at: order.canceled_at.map(instant),
             failed_at: order.failed_at.map(instant),
-            limit_price: None,
-            stop_price: None,
+            limit_price: order.limit_price.map(|price| price.to_string()),
+            stop_price: order.stop_price.map(|price| price.to_string()),
             filled_average_price: order.filled_average_price.map(|price| price.to_string()),
         }
     }

@@ -1,0 +1,169 @@
+//! Replacing the price or the quantity of an open order.
+
+use super::{Status, cash_for, check_price, check_quantity, locked, too_expensive, too_many, worth};
+use crate::{
+    Checks, Code, Error, Refusal, Result, Scope, accounts,
+    kernel::{
+        clock,
+        command::{Command, CommandContext},
+        events::{Event, OrderState},
+        ledger,
+    },
+    trading::{market, matching},
+};
+use entity::{
+    Price, Quantity,
+    ledger_account::LedgerKind,
+    order::{self, Side},
+    partner::Mode,
+};
+use sea_orm::ActiveValue::Set;
+use serde::Serialize;
+use uuid::Uuid;
+
+/// Replaces the price or the quantity of an open order. What is absent stays as it is.
+#[derive(Clone, Debug, Serialize)]
+pub struct ReplaceOrder {
+    pub order_id: Uuid,
+    /// Total quantity, of which some may be filled.
+    pub quantity: Option<Quantity>,
+    pub limit_price: Option<Price>,
+    pub stop_price: Option<Price>,
+}
+
+/// Replaces the quantity or the prices of an open order, which keeps its id, its fills and its time in force, and
+/// changes what it holds to what the open part needs then. Requires scope `trade`.
+///
+/// # Errors
+/// `REQUIRED` without a new value, `INVALID` for a value that the order cannot have, among them a quantity that is not
+/// above the filled one, `NOT_REPLACEABLE` for an order that has ended, `MARKET_CLOSED`, what `PlaceOrder` refuses
+/// because of the account, and
+/// `INSUFFICIENT_BUYING_POWER` or `INSUFFICIENT_POSITION`. The order is then unchanged.
+impl Command for ReplaceOrder {
+    const NAME: &'static str = "order.replace";
+    const SCOPE: Scope = Scope::Trade;
+    const FOR_ONESELF: bool = true;
+    type Output = order::Model;
+
+    fn check(&self, _: Mode) -> Result<()> {
+        let mut checks = Checks::default();
+        if self.quantity.is_none() && self.limit_price.is_none() && self.stop_price.is_none() {
+            checks.note::<()>(Err(Refusal::required("quantity").into()));
+        }
+        if let Some(quantity) = self.quantity {
+            checks.note(check_quantity(quantity));
+        }
+        checks.done()
+    }
+
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<order::Model> {
+        // Books change only under this lock.
+        clock::locked(ctx.tx, ctx.partner.id).await?;
+        let mut working = locked(ctx, self.order_id).await?;
+        self.require_usable(ctx, &working.order).await?;
+        if !working.order.status.is_open() {
+            let text = "The order has already ended.";
+            return Err(Refusal::new(Code::NotReplaceable, "orderId", text).into());
+        }
+        super::require_open(ctx.partner.market_hours, ctx.now)?;
+        let before = working.order.clone();
+        working.order = self.replaced(&before, &working.instrument.symbol)?;
+        let quote = market::quote(ctx.app, ctx.tx, ctx.partner, &working.instrument, ctx.now).await?;
+        let open = working.order.quantity.minus(before.filled_quantity).unwrap_or_default();
+        let needed = match working.order.side {
+            Side::Buy => {
+                worth(&working.order, quote.ask)?;
+                cash_for(ctx, &working.order, open, quote.ask)?.units()
+            }
+            Side::Sell => {
+                worth(&working.order, quote.bid)?;
+                open.units()
+            }
+        };
+        let Some(event) = working.hold(ctx, needed).await? else {
+            return Err(self.insufficient(ctx, &working.order, needed).await?.into());
+        };
+        working.order.replaced_at = Some(ctx.now);
+        let mut row: order::ActiveModel = before.into();
+        row.quantity = Set(working.order.quantity);
+        row.limit_price = Set(working.order.limit_price);
+        row.stop_price = Set(working.order.stop_price);
+        row.replaced_at = Set(working.order.replaced_at);
+        ctx.tx.update(row).await?;
+        event
+            .record(ctx.tx, Event::OrderReplaced(OrderState::of(&working.order, &working.instrument)))
+            .await?;
+        if working.order.status != Status::Accepted {
+            matching::replaced(ctx, &working).await?;
+        }
+        Ok(working.order)
+    }
+}
+
+impl ReplaceOrder {
+    /// Refuses if the account may not trade.
+    async fn require_usable(&self, ctx: &CommandContext<'_>, order: &order::Model) -> Result<()> {
+        match accounts::usable(ctx.tx, ctx.access_scope, order.account_id).await {
+            Err(Error::Refused(refusal)) => {
+                Err(Refusal { path: vec!["orderId".to_owned()], ..refusal }.into())
+            }
+            usable => usable.map(drop),
+        }
+    }
+
+    /// Returns the order with the new values.
+    fn replaced(&self, order: &order::Model, symbol: &str) -> Result<order::Model> {
+        let mut checks = Checks::default();
+        if let Some(quantity) = self.quantity {
+            if order.notional.is_some() {
+                let text = "must be left out of an order by amount";
+                checks.note::<()>(Err(Refusal::invalid("quantity", text).into()));
+            } else if quantity <= order.filled_quantity {
+                let text = format!("must be above the filled quantity, {}", order.filled_quantity);
+                checks.note::<()>(Err(Refusal::invalid("quantity", text).into()));
+            }
+        }
+        let kind = order.kind;
+        if self.limit_price.is_some() {
+            checks.note(check_price("limitPrice", kind, kind.has_limit(), symbol, self.limit_price));
+        }
+        if self.stop_price.is_some() {
+            checks.note(check_price("stopPrice", kind, kind.has_stop(), symbol, self.stop_price));
+            if order.triggered_at.is_some() {
+                let text = "must be left out because the stop price was reached";
+                checks.note::<()>(Err(Refusal::invalid("stopPrice", text).into()));
+            }
+        }
+        checks.done()?;
+        Ok(order::Model {
+            quantity: self.quantity.unwrap_or(order.quantity),
+            limit_price: self.limit_price.or(order.limit_price),
+            stop_price: self.stop_price.or(order.stop_price),
+            ..order.clone()
+        })
+    }
+
+    /// Returns the refusal for an order that would hold more than its account has.
+    async fn insufficient(
+        &self,
+        ctx: &CommandContext<'_>,
+        order: &order::Model,
+        needed: i64,
+    ) -> Result<Refusal> {
+        let held: i64 = ledger::open_holds(ctx.tx, order.id).await?.iter().map(|hold| hold.left).sum();
+        match order.side {
+            Side::Buy => {
+                let kinds = [LedgerKind::Cash, LedgerKind::Unsettled];
+                let [cash, unsettled] = ledger::lock(ctx.tx, order.account_id, kinds).await?;
+                Ok(too_expensive(cash.available() + unsettled.available() + held, needed))
+            }
+            Side::Sell => {
+                let instrument = crate::trading::instruments::of_order(ctx.app, order).await?;
+                let symbol = &instrument.symbol;
+                let units = ledger::find(ctx.tx, order.account_id, LedgerKind::Units, symbol).await?;
+                let free = units.map_or(0, |units| units.available()) + held;
+                Ok(too_many(Quantity::from_units(free), symbol, Quantity::from_units(needed)))
+            }
+        }
+    }
+}

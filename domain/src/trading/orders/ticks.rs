@@ -1,0 +1,36 @@
+//! Price increments: prices of orders must be multiples of the tick.
+
+use crate::{Refusal, Result};
+use entity::Price;
+
+/// Increment of prices from a price on.
+struct Tick {
+    from: Price,
+    step: i64,
+}
+
+/// Increments of most instruments: a cent from one dollar on, otherwise a hundredth of a cent (SEC Rule 612).
+const COMMON: [Tick; 2] =
+    [Tick { from: Price::from_units(10_000), step: 100 }, Tick { from: Price::ZERO, step: 1 }];
+
+/// Instruments with increments of their own, by symbol. Add a line for each.
+const OF_SYMBOL: [(&str, &[Tick]); 0] = [];
+
+/// Maximum price of an order: a million dollars.
+const MAX_PRICE: Price = Price::from_units(10_000_000_000);
+
+/// Refuses a price of an order that is not above zero, too large, or between two ticks.
+pub(super) fn check(field: &str, symbol: &str, price: Price) -> Result<()> {
+    if !price.is_positive() || price > MAX_PRICE {
+        return Err(Refusal::invalid(field, "must be above zero and at most 1000000").into());
+    }
+    let own = OF_SYMBOL.iter().find(|(name, _)| name.eq_ignore_ascii_case(symbol.trim()));
+    let ticks = own.map_or(&COMMON[..], |(_, ticks)| *ticks);
+    let step = ticks.iter().find(|tick| price >= tick.from).map_or(1, |tick| tick.step);
+    if price.units() % step == 0 {
+        Ok(())
+    } else {
+        let text = format!("must be a multiple of {}", Price::from_units(step));
+        Err(Refusal::invalid(field, text).into())
+    }
+}
