@@ -113,10 +113,13 @@ impl<'a> OpenBook<'a> {
         Ok(())
     }
 
-    /// Returns whether the book has the order with all of its fills.
+    /// Returns whether the book has the order as it is: it may have been replaced or filled meanwhile.
     fn knows(&self, working: &Working) -> bool {
-        let known = self.book.get(working.order.id);
-        known.is_some_and(|resting| resting.next_number == working.next_number())
+        self.book.get(working.order.id).is_some_and(|resting| {
+            resting.terms == Terms::from(&working.order)
+                && resting.open == working.open()
+                && resting.next_number == working.next_number()
+        })
     }
 
     /// Adds, changes or removes an order.
@@ -343,7 +346,7 @@ pub(super) async fn rest(ctx: &CommandContext<'_>, working: &Working) -> Result<
     reschedule(ctx, instrument.id, due).await
 }
 
-/// Takes over an order whose price or quantity was replaced. The lock on the partner must be held.
+/// Takes over an order whose price or quantity was replaced, and lets it be compared with the price.
 pub(super) async fn replaced(ctx: &CommandContext<'_>, working: &Working) -> Result<()> {
     let instrument = working.instrument.clone();
     let mut book = OpenBook::load_or_create(ctx, &instrument).await?;

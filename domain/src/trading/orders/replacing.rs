@@ -1,15 +1,16 @@
 //! Replacing the price or the quantity of an open order.
 
-use super::{Status, cash_for, check_price, check_quantity, locked, too_expensive, too_many, worth};
+use super::{
+    RouteOrder, Status, cash_for, check_price, check_quantity, locked, too_expensive, too_many, worth,
+};
 use crate::{
     Checks, Code, Error, Refusal, Result, Scope, accounts,
     kernel::{
-        clock,
         command::{Command, CommandContext},
         events::{Event, OrderState},
         ledger,
     },
-    trading::{market, matching},
+    trading::market,
 };
 use entity::{
     Price, Quantity,
@@ -57,8 +58,6 @@ impl Command for ReplaceOrder {
     }
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<order::Model> {
-        // Books change only under this lock.
-        clock::locked(ctx.tx, ctx.partner.id).await?;
         let mut working = locked(ctx, self.order_id).await?;
         self.require_usable(ctx, &working.order).await?;
         if !working.order.status.is_open() {
@@ -93,8 +92,9 @@ impl Command for ReplaceOrder {
         event
             .record(ctx.tx, Event::OrderReplaced(OrderState::of(&working.order, &working.instrument)))
             .await?;
+        // An accepted order is routed anyway.
         if working.order.status != Status::Accepted {
-            matching::replaced(ctx, &working).await?;
+            ctx.schedule::<RouteOrder>(working.order.id, ctx.now).await;
         }
         Ok(working.order)
     }

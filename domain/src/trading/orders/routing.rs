@@ -20,8 +20,8 @@ use uuid::Uuid;
 
 /// Sends an accepted order to its venue, which fills it at once or lets it rest.
 ///
-/// Rejects the order and releases its holds if it now costs more than the available cash. Does nothing if the
-/// order is no longer accepted.
+/// Rejects the order and releases its holds if it now costs more than the available cash. Tells the venue if an order
+/// that rests there was replaced. Does nothing if the order has ended.
 pub struct RouteOrder;
 
 impl Due for RouteOrder {
@@ -29,8 +29,10 @@ impl Due for RouteOrder {
 
     async fn run(ctx: &CommandContext<'_>, order_id: Uuid) -> Result<()> {
         let Some(mut working) = Working::lock(ctx, order_id).await? else { return Ok(()) };
-        if working.order.status != Status::Accepted {
-            return Ok(());
+        match working.order.status {
+            Status::Accepted => {}
+            status if status.is_open() => return matching::replaced(ctx, &working).await,
+            _ => return Ok(()),
         }
         working.sent(ctx).await?;
         let submission = Submission {
