@@ -151,7 +151,8 @@ impl<C: ConnectionTrait> Audit<'_, C> {
         }
     }
 
-    /// Checks each fill against the movements of its event, and its amount against its price. Returns all fills in the order in which they happened.
+    /// Checks each fill against the movements of its event, and its amount against its price. Returns all fills
+    /// in the order in which they happened.
     async fn fills(&mut self, books: &Books<'_>) -> Result<Vec<Trade>> {
         let mut trades = Vec::new();
         let mut filled: HashMap<Uuid, Filled> = HashMap::new();

@@ -75,7 +75,10 @@ struct NewOrder {
 
 impl RequestBody for NewOrder {
     fn rules() -> Vec<Value> {
-        let given = |field: &str| json!({ "required": [field], "properties": { field: { "not": { "type": "null" } } } });
+        let given = |field: &str| {
+            let not_null = json!({ "not": { "type": "null" } });
+            json!({ "required": [field], "properties": { field: not_null } })
+        };
         let rule = |field: &str, kinds: [&str; 2]| {
             json!({
                 "if": { "properties": { "type": { "enum": kinds } } },
