@@ -17,6 +17,7 @@ pub mod invitation;
 pub mod kind;
 pub mod kyc;
 pub mod kyc_document;
+pub mod kyc_review;
 pub mod ledger_account;
 pub mod ledger_hold;
 pub mod ledger_release;

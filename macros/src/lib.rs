@@ -1,6 +1,7 @@
-//! Macros for the GraphQL types and for rows that are read by position.
+//! Macros for the GraphQL types and mutations, for REST bodies, and for rows that are read by position.
 
 mod fields;
+mod mutations;
 mod object;
 mod positional;
 
@@ -17,6 +18,17 @@ use syn::{DeriveInput, ItemImpl, parse_macro_input};
 pub fn breadth(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let block = parse_macro_input!(item as ItemImpl);
     finish(object::expand(&arguments.into(), block))
+}
+
+/// Defines mutations that each run one command. Each function is one mutation: its arguments are the fields of
+/// the input, and its body makes the command from them.
+///
+/// `#[answers(order: Order)]` names the payload's field; `= "…"` replaces its description. Several fields come
+/// from one struct: `#[answers(kyc: Kyc, review: KycReview, in Reviewed)]`. An argument `idempotency_key` is
+/// passed on.
+#[proc_macro_attribute]
+pub fn mutations(_: TokenStream, item: TokenStream) -> TokenStream {
+    finish(mutations::expand(parse_macro_input!(item as ItemImpl)))
 }
 
 /// Lets the breadth-first engine answer the fields of a `SimpleObject`.

@@ -15,6 +15,7 @@ mod m20261126_000013_input;
 mod m20261127_000014_event_streams;
 mod m20261127_000016_sorted_lists;
 mod m20261127_000017_partner_settings;
+mod m20261128_000018_kyc_reviews;
 mod words;
 
 /// All migrations, in order.
@@ -37,6 +38,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000014_event_streams::Migration),
             Box::new(m20261127_000016_sorted_lists::Migration),
             Box::new(m20261127_000017_partner_settings::Migration),
+            Box::new(m20261128_000018_kyc_reviews::Migration),
         ]
     }
 }

@@ -90,7 +90,7 @@ macro_rules! identified {
 }
 
 identified!(
-    account api_key bank_account fill instrument invitation kyc kyc_document message order partner position
+    account api_key bank_account fill instrument invitation kyc kyc_document kyc_review message order partner position
     screening_exception screening_hit session transfer user
 );
 
