@@ -109,6 +109,9 @@ async fn partner_data(app: &TestApp) -> PartnerData {
     let rest = app.gql(rest, json!({ "user": user_id, "account": account["id"], "order": order_id })).await;
     let rest = rest.data();
     let reviewed = kyc_documents::applicant(app, &app.key, "Review").await;
+    let operator = app.key_for(&[Scope::Read, Scope::Operate]).await;
+    let reviews = app.gql_as(Some(&operator), "{ kycReviews { edges { node { id } } } }", json!({})).await;
+    let review_id = reviews.data()["kycReviews"]["edges"][0]["node"]["id"].as_str().unwrap().to_owned();
     let document = app.post(&reviewed.path(), kyc_documents::documented(b"%PDF-1.7 Hidden picture")).await;
     let document = kyc_document::Entity::find()
         .filter(kyc_document::Column::Token.eq(document.body["document_token"].as_str().unwrap()));
@@ -127,6 +130,7 @@ async fn partner_data(app: &TestApp) -> PartnerData {
         ("Order", order_id),
         ("Kyc", text(&rest["user"]["kyc"]["id"])),
         ("KycDocument", document.id.to_string()),
+        ("KycReview", review_id),
         ("Position", text(&rest["account"]["positions"]["edges"][0]["node"]["id"])),
         ("Fill", text(&rest["order"]["fills"]["edges"][0]["node"]["id"])),
         ("OutboxMessage", message_id.to_string()),
@@ -750,7 +754,7 @@ fn cases(a: &PartnerData) -> Vec<(&'static str, Case)> {
         read(
             "kycReviews",
             Some(Scope::Operate),
-            "{ kycReviews { edges { node { id token } } } }",
+            "{ kycReviews { edges { node { id reason check { token } } } } }",
             json!({}),
             UNAUTHENTICATED,
             UNSCOPED,
