@@ -16,6 +16,7 @@ mod m20261127_000014_event_streams;
 mod m20261127_000016_sorted_lists;
 mod m20261127_000017_partner_settings;
 mod m20261128_000018_kyc_reviews;
+mod m20261128_000019_limit_uses;
 mod words;
 
 /// All migrations, in order.
@@ -39,6 +40,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000016_sorted_lists::Migration),
             Box::new(m20261127_000017_partner_settings::Migration),
             Box::new(m20261128_000018_kyc_reviews::Migration),
+            Box::new(m20261128_000019_limit_uses::Migration),
         ]
     }
 }
