@@ -4,6 +4,7 @@ mod fields;
 mod mutations;
 mod object;
 mod positional;
+mod request_body;
 
 use proc_macro::TokenStream;
 use syn::{DeriveInput, ItemImpl, parse_macro_input};
@@ -48,6 +49,16 @@ pub fn leaf(item: TokenStream) -> TokenStream {
 #[proc_macro_derive(Positional)]
 pub fn positional(item: TokenStream) -> TokenStream {
     finish(positional::expand(&parse_macro_input!(item as DeriveInput)))
+}
+
+/// Implements `RequestBody`: a field that the API calls differently than the domain has the domain's name, and the
+/// API's with `#[serde(rename = "…")]`.
+///
+/// `#[runs(RenameBankAccount { bank_account_id: BankAccount } -> BankAccountBody)]` also makes the command, from
+/// the fields of the same names and the id in the path, and names the type of the response.
+#[proc_macro_derive(RequestBody, attributes(runs))]
+pub fn request_body(item: TokenStream) -> TokenStream {
+    finish(request_body::expand(&parse_macro_input!(item as DeriveInput)))
 }
 
 fn finish(expanded: syn::Result<proc_macro2::TokenStream>) -> TokenStream {

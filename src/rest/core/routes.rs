@@ -1,9 +1,12 @@
 //! Route type shared by both APIs.
 
-use super::described::Description;
+use super::{
+    bodies::{Runs, run},
+    described::Description,
+};
 use axum::{
     Router,
-    routing::{MethodFilter, MethodRouter},
+    routing::{MethodFilter, MethodRouter, on},
 };
 use domain::app::App;
 
@@ -25,6 +28,22 @@ impl Route {
         handler: fn(MethodFilter) -> MethodRouter<App>,
     ) -> Self {
         Self { method, path, filter, handler, description: None }
+    }
+
+    /// Returns a route whose body runs one command for the object in the path.
+    const fn running<B: Runs>(self, summary: &'static str) -> Self {
+        let description = Description::new(summary).takes::<B>().answers::<B::Answer>();
+        self.described(description)
+    }
+
+    /// POST that runs the command of its body.
+    pub const fn post_running<B: Runs>(path: &'static str, summary: &'static str) -> Self {
+        Self::post(path, |filter| on(filter, run::<B>)).running::<B>(summary)
+    }
+
+    /// PUT that runs the command of its body.
+    pub const fn put_running<B: Runs>(path: &'static str, summary: &'static str) -> Self {
+        Self::put(path, |filter| on(filter, run::<B>)).running::<B>(summary)
     }
 
     pub const fn described(mut self, description: Description) -> Self {
