@@ -5,7 +5,7 @@ use crate::{
     access::generated,
     support::{Answer, Customer, TestApp, on_both, send},
 };
-use coffer::rest::ROUTES;
+use coffer::rest::{ROUTES, Route, core::openapi};
 use entity::user::{self, Status};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait, EntityTrait, Iterable, Statement};
 use serde_json::{Value, json};
@@ -123,8 +123,29 @@ fn listed_mutations(user: &Customer) -> Vec<(&'static str, &'static str, Value)>
     ]
 }
 
-/// Returns the routes that must be refused: method, listed path, requested path and body of each.
+/// Returns the routes that must be refused: method, listed path, requested path and body of each. Those that are not
+/// listed are sent the documented example.
 fn gated_routes(user: &Customer) -> Vec<(&'static str, &'static str, String, Value)> {
+    let mut gated = listed_routes(user);
+    let document = openapi::document();
+    for Route { method, path, .. } in ROUTES.into_iter().flatten().filter(|route| route.method != "GET") {
+        let is_listed = gated.iter().any(|(listed, of, ..)| (listed, of) == (method, path));
+        if is_listed || OPEN_ROUTES.contains(&(method, path)) {
+            continue;
+        }
+        let id = match path.split('/').nth(2) {
+            Some("accounts") => &user.account_id,
+            Some("bank_accounts") => &user.bank_account_id,
+            _ => &user.user_id,
+        };
+        let body = &document["paths"][path][method.to_lowercase()]["requestBody"]["content"];
+        gated.push((method, path, path.replace("{id}", id), body["application/json"]["example"].clone()));
+    }
+    gated
+}
+
+/// Returns those whose body has ids.
+fn listed_routes(user: &Customer) -> Vec<(&'static str, &'static str, String, Value)> {
     let user_path = |path: &str| path.replace("{id}", &user.user_id);
     let account = json!({
         "ownership": "individual", "account_type": "cash", "martial_status": "single",
@@ -148,12 +169,6 @@ fn gated_routes(user: &Customer) -> Vec<(&'static str, &'static str, String, Val
             "/v1/accounts/{id}",
             format!("/v1/accounts/{}", user.account_id),
             json!({ "employer_name": "Another Inc" }),
-        ),
-        (
-            "PUT",
-            "/v1/bank_accounts/{id}",
-            format!("/v1/bank_accounts/{}", user.bank_account_id),
-            json!({ "default": true }),
         ),
         ("POST", "/v1/orders", "/v1/orders".to_owned(), order("buy")),
         ("POST", "/v1/orders", "/v1/orders".to_owned(), order("sell")),
