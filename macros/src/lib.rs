@@ -22,7 +22,7 @@ pub fn breadth(arguments: TokenStream, item: TokenStream) -> TokenStream {
 }
 
 /// Defines mutations that each run one command. Each function is one mutation: its arguments are the fields of
-/// the input, and its body makes the command from them.
+/// the input, and its body makes the command from them. Without a body, the command has fields of the same names.
 ///
 /// `#[answers(order: Order)]` names the payload's field; `= "…"` replaces its description. Several fields come
 /// from one struct: `#[answers(kyc: Kyc, review: KycReview, in Reviewed)]`. An argument `idempotency_key` is

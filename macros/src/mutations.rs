@@ -5,7 +5,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 use syn::{
     Attribute, Error, Expr, FnArg, Ident as SynIdent, ImplItem, ImplItemFn, ItemImpl, LitStr, Pat, PatType,
-    Result, ReturnType, Token, Type,
+    Result, ReturnType, Token, TraitItemFn, Type,
     parse::{Parse, ParseStream},
     punctuated::Punctuated,
 };
@@ -33,8 +33,13 @@ pub fn expand(block: ItemImpl) -> Result<TokenStream> {
     let mut types = Vec::new();
     let mut fields = Vec::new();
     for item in block.items {
-        let ImplItem::Fn(method) = item else {
-            return Err(Error::new_spanned(item, "only for functions"));
+        let method = match item {
+            ImplItem::Fn(ImplItemFn { attrs, sig, block, .. }) => {
+                TraitItemFn { attrs, sig, default: Some(block), semi_token: None }
+            }
+            // A function without a body.
+            ImplItem::Verbatim(tokens) => syn::parse2(tokens)?,
+            other => return Err(Error::new_spanned(other, "only for functions")),
         };
         let (defined, field) = mutation(method)?;
         types.push(defined);
@@ -53,7 +58,7 @@ pub fn expand(block: ItemImpl) -> Result<TokenStream> {
     })
 }
 
-fn mutation(method: ImplItemFn) -> Result<(TokenStream, TokenStream)> {
+fn mutation(method: TraitItemFn) -> Result<(TokenStream, TokenStream)> {
     let core = quote!(crate::graphql::core::mutations);
     let name = &method.sig.ident;
     let field = camel_case(&name.to_string());
@@ -88,10 +93,12 @@ fn mutation(method: ImplItemFn) -> Result<(TokenStream, TokenStream)> {
     let ReturnType::Type(_, returned) = &method.sig.output else {
         return Err(Error::new_spanned(name, "return the command"));
     };
-    let body = &method.block;
-    let (command, body) = match inside(returned, "Result") {
-        Some(command) => (command, quote!(#body)),
-        None => (returned.as_ref().clone(), quote!(Ok(#body))),
+    let (command, body) = match (&method.default, inside(returned, "Result")) {
+        (Some(body), Some(command)) => (command, quote!(#body)),
+        (Some(body), None) => (returned.as_ref().clone(), quote!(Ok(#body))),
+        (None, _) => {
+            (returned.as_ref().clone(), quote!(Ok(#returned { #(#names: #core::convert(#names)),* })))
+        }
     };
     let about = format!("Input for {field}.");
     let types = quote! {

@@ -135,7 +135,5 @@ impl InvitationMutation {
     fn invitation_revoke(
         /// Id of the invitation to revoke.
         invitation_id: IdOf<Invitation>,
-    ) -> RevokeInvitation {
-        RevokeInvitation { invitation_id: invitation_id.into() }
-    }
+    ) -> RevokeInvitation;
 }

@@ -226,9 +226,7 @@ impl AccountMutation {
         account_id: IdOf<Account>,
         /// Reason, 1 to 500 characters. Only visible with scope `operate`.
         reason: String,
-    ) -> FreezeAccount {
-        FreezeAccount { account_id: account_id.into(), reason }
-    }
+    ) -> FreezeAccount;
 
     /// Makes a frozen account active again. Requires scope `operate`.
     #[answers(account: Account)]
@@ -236,9 +234,7 @@ impl AccountMutation {
         idempotency_key: Option<String>,
         /// Id of the account.
         account_id: IdOf<Account>,
-    ) -> UnfreezeAccount {
-        UnfreezeAccount { account_id: account_id.into() }
-    }
+    ) -> UnfreezeAccount;
 
     /// Permanently closes an account without cash, shares, open orders or pending transfers. Requires scope
     /// `operate`.
@@ -249,7 +245,5 @@ impl AccountMutation {
         account_id: IdOf<Account>,
         /// Reason, 1 to 500 characters. Only visible with scope `operate`.
         reason: String,
-    ) -> CloseAccount {
-        CloseAccount { account_id: account_id.into(), reason }
-    }
+    ) -> CloseAccount;
 }

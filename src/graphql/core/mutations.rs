@@ -89,6 +89,11 @@ macro_rules! payload_struct {
     };
 }
 
+/// Converts a field of an input to the field of the command.
+pub fn convert<T: Into<U>, U>(field: T) -> U {
+    field.into()
+}
+
 /// Splits an outcome into the value of the payload and its user errors.
 pub fn split<T: Into<U>, U>(outcome: std::result::Result<T, Refusal>) -> (Option<U>, Vec<UserError>) {
     match outcome {

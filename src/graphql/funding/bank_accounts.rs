@@ -72,9 +72,7 @@ impl BankAccountMutation {
         routing_number: String,
         /// Name chosen by the owner.
         nickname: String,
-    ) -> LinkBankAccount {
-        LinkBankAccount { user_id: user_id.into(), number, routing_number, nickname }
-    }
+    ) -> LinkBankAccount;
 
     /// Renames a bank account. Requires scope `manage`.
     #[answers(bank_account: BankAccount)]
@@ -110,7 +108,5 @@ impl BankAccountMutation {
         idempotency_key: Option<String>,
         /// Id of the bank account.
         bank_account_id: IdOf<BankAccount>,
-    ) -> RemoveBankAccount {
-        RemoveBankAccount { bank_account_id: bank_account_id.into() }
-    }
+    ) -> RemoveBankAccount;
 }

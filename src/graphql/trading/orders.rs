@@ -261,7 +261,5 @@ impl OrderMutation {
         idempotency_key: String,
         /// Id of the order.
         order_id: IdOf<Order>,
-    ) -> CancelOrder {
-        CancelOrder { order_id: order_id.into() }
-    }
+    ) -> CancelOrder;
 }

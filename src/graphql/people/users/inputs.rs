@@ -157,7 +157,5 @@ impl UserMutation {
         user_id: IdOf<User>,
         /// Changes to the user's data.
         patch: UserPatch,
-    ) -> UpdateUser {
-        UpdateUser { user_id: user_id.into(), patch: patch.into() }
-    }
+    ) -> UpdateUser;
 }
