@@ -191,7 +191,6 @@ impl AccountMutation {
         /// Changes to make.
         patch: AccountPatch,
     ) -> UpdateAccount {
-        let patch = patch;
         UpdateAccount {
             account_id: account_id.into(),
             ownership: patch.ownership.map(AccountOwnership::text),
