@@ -24,7 +24,10 @@ use tokio_tungstenite::{
 const DOCUMENT: &str = "subscription { orderChanged { cursor occurredAt orderStatus order { id instrument { symbol } \
     side quantity } } }";
 /// Order of the events that the limit server publishes.
-const ORDER: &str = r#"{"id":"0193b5a0-0000-7000-8000-000000000009","instrument":{"symbol":"AAPL"},"side":"BUY","quantity":"1"}"#;
+const ORDER: &str = concat!(
+    r#"{"id":"0193b5a0-0000-7000-8000-000000000009","instrument":{"symbol":"AAPL"},"#,
+    r#""side":"BUY","quantity":"1"}"#
+);
 /// Longest time until all subscribers have an event.
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// Time that a server gets to handle the last subscription, and to free memory.
@@ -67,8 +70,8 @@ pub struct Extent {
     pub budget: f64,
 }
 
-/// Measures events that the limit server publishes, or those of orders that are placed at Coffer. The work for such an order is
-/// counted as well.
+/// Measures events that the limit server publishes, or those of orders that are placed at Coffer. The work for
+/// such an order is counted as well.
 pub async fn measure(site: &mut Site, to_coffer: bool, extent: Extent, orders: &Work) -> Result<Fanout> {
     let server = if to_coffer { &site.coffer } else { &site.limit };
     // Some before the others, so that memory that a server needs once is not counted.
@@ -162,8 +165,8 @@ impl Subscribers {
 }
 
 impl Received {
-    /// Returns the time from an event to its last message. Only the events of accepted orders are counted, because a fill has
-    /// the time at which the order was placed.
+    /// Returns the time from an event to its last message. Only the events of accepted orders are counted, because
+    /// a fill has the time at which the order was placed.
     fn milliseconds(&self) -> Result<f64> {
         let mut all = Vec::new();
         for (message, (_, last)) in self.messages.iter().zip(&self.events) {

@@ -91,8 +91,8 @@ pub fn write(file: &Path, measured: Figures) -> Result<()> {
     Ok(())
 }
 
-/// Compares measured ratios with figures and prints what is worse. Every database that was measured must have figures, and
-/// every figure of such a database must have been measured.
+/// Compares measured ratios with figures and prints what is worse. Every database that was measured must have
+/// figures, and every figure of such a database must have been measured.
 pub fn check(figures: &Figures, measured: &Figures) -> Result<ExitCode> {
     let mut worse = Vec::new();
     for (name, databases) in measured {

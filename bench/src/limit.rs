@@ -1,5 +1,5 @@
-//! The limit: a server with one hand-written statement for each request and JSON written by hand. It knows neither GraphQL
-//! nor access rights.
+//! The limit: a server with one hand-written statement for each request and JSON written by hand. It knows
+//! neither GraphQL nor access rights.
 
 mod answers;
 mod fanout;

@@ -11,8 +11,8 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// As in production, commits are written to disk before they are acknowledged. Work that PostgreSQL does on its own is off, because
-/// its CPU time would be counted.
+/// As in production, commits are written to disk before they are acknowledged. Work that PostgreSQL does on its own
+/// is off, because its CPU time would be counted.
 const SETTINGS: &str = "
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''

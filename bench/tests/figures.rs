@@ -1,5 +1,7 @@
 //! Results are compared with figures by their ratios.
 
+#![cfg(test)]
+
 use std::{
     fs,
     path::Path,

@@ -35,7 +35,11 @@ pub async fn publish(State(limit): State<Arc<Limit>>, order: String) -> String {
     let now: DateTime<Utc> = SystemTime::now().into();
     let now = now.to_rfc3339_opts(SecondsFormat::Micros, true);
     let event = format!(
-        r#"{{"id":"1","type":"next","payload":{{"data":{{"orderChanged":{{"cursor":"{cursor}","occurredAt":"{now}","orderStatus":"ACCEPTED","order":{order}}}}}}}}}"#
+        concat!(
+            r#"{{"id":"1","type":"next","payload":{{"data":{{"orderChanged":{{"cursor":"{}","#,
+            r#""occurredAt":"{}","orderStatus":"ACCEPTED","order":{}}}}}}}}}"#
+        ),
+        cursor, now, order
     );
     _ = limit.fanout.events.send(event.into());
     String::new()

@@ -188,7 +188,7 @@ impl Limit {
         };
         match &self.database {
             Database::Postgres(pool) => {
-                pool.with(async |connection| order.postgres(connection).await).await?
+                pool.with(async |connection| order.postgres(connection).await).await?;
             }
             Database::Sqlite { writer, .. } => order.sqlite(&mut *writer.lock().await).await?,
         }

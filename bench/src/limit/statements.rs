@@ -27,7 +27,7 @@ pub const ORDERS: &str = "
 SELECT id, instrument_id, side, kind, quantity, filled_quantity, status, submitted_at FROM orders
 WHERE account_id = $1 ORDER BY id DESC LIMIT 1000";
 
-/// Parameters of these: account, order, instrument, amount, quantity, hold, time. PostgreSQL does all in one statement.
+/// Parameters: account, order, instrument, amount, quantity, hold, time.
 pub const PLACE_POSTGRES: &str = "
 WITH held AS (
     UPDATE ledger_account SET held = held + $4, version = version + 1
