@@ -27,6 +27,8 @@ struct Extent {
     /// CPU time of one operation in one round, in milliseconds.
     budget: f64,
     fanout: fanout::Extent,
+    /// Whether there are enough subscribers to see how much memory each takes.
+    shows_memory: bool,
 }
 
 impl Extent {
@@ -34,8 +36,14 @@ impl Extent {
         fanout::Extent { subscribers, least, budget }
     }
 
-    const FULL: Self = Self { size: data::FULL, budget: 2000.0, fanout: Extent::fanout(1000, 20, 2000.0) };
-    const SHORT: Self = Self { size: data::SHORT, budget: 300.0, fanout: Extent::fanout(200, 5, 300.0) };
+    const FULL: Self = Self {
+        size: data::FULL,
+        budget: 2000.0,
+        fanout: Extent::fanout(1000, 20, 2000.0),
+        shows_memory: true,
+    };
+    const SHORT: Self =
+        Self { size: data::SHORT, budget: 300.0, fanout: Extent::fanout(200, 5, 300.0), shows_memory: false };
 }
 
 pub async fn run(options: &Run) -> Result<ExitCode> {
@@ -132,7 +140,8 @@ async fn on(kind: Kind, coffer: &Path, extent: &Extent, rounds: usize) -> Result
         }
         measured.push((Arc::clone(work), row(work.operation.to_string(), true)));
     }
-    for _ in 0..rounds {
+    for round in 1..=rounds {
+        println!("{kind}: round {round} of {rounds}");
         fill::tidy(&url).await?;
         for (work, row) in &mut measured {
             row.limit.push(site.measure(false, work, extent.budget).await?.into());
@@ -161,7 +170,8 @@ async fn on(kind: Kind, coffer: &Path, extent: &Extent, rounds: usize) -> Result
             }
         }
     }
-    Ok(measured.into_iter().map(|(_, row)| row).chain(fanout).collect())
+    let kept = if extent.shows_memory { 3 } else { 2 };
+    Ok(measured.into_iter().map(|(_, row)| row).chain(fanout.into_iter().take(kept)).collect())
 }
 
 impl From<Cpu> for Measured {
