@@ -419,8 +419,18 @@ fn the_map_of_the_code_is_correct() {
 
 #[test]
 fn every_path_in_a_document_exists() {
-    let folders =
-        ["src/", "domain/", "entity/", "migration/", "tests/", "docs/", "scripts/", "benches/", ".ci/"];
+    let folders = [
+        "src/",
+        "bench/",
+        "domain/",
+        "entity/",
+        "migration/",
+        "tests/",
+        "docs/",
+        "scripts/",
+        "benches/",
+        ".ci/",
+    ];
     let mut missing = Vec::new();
     for (name, text) in all_documents() {
         for path in text.lines().filter(|line| !line.starts_with("```")).flat_map(code) {
