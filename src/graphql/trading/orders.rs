@@ -9,22 +9,21 @@ use crate::{
         core::{
             breadth::{ListOf, Lookup, One, found, lookup},
             context::Viewpoint,
+            ids::IdOf,
             loaders::ById,
-            mutations::{Input, mutations, payload},
             pages::PageArgs,
             scalars::{DateTime, Decimal, Money},
         },
     },
     wire::Result,
 };
-use async_graphql::{Enum, ID, InputObject};
+use async_graphql::{Enum, ID};
 use domain::{
     Scope,
-    kernel::ids,
     trading::orders::{CancelOrder, PlaceOrder},
 };
-use entity::{Kind, fill, order};
-use macros::{Leaf, breadth};
+use entity::{fill, order};
+use macros::{Leaf, breadth, mutations};
 
 pub use lists::{OrderFilter, OrderQuery};
 
@@ -228,84 +227,39 @@ impl Fill {
     }
 }
 
-/// Input for orderPlace.
-#[derive(InputObject)]
-pub struct OrderPlaceInput {
-    /// Key chosen by the client. A retry with the same key and input returns the original result.
-    idempotency_key: String,
-    /// Id of the account that buys or sells.
-    account_id: ID,
-    /// Ticker symbol (case-insensitive) or instrument id.
-    symbol: String,
-    /// Buy or sell.
-    side: OrderSide,
-    /// Number of shares, above zero and with at most four decimals.
-    quantity: Decimal,
-    /// Order type.
-    #[graphql(name = "type", default_with = "OrderType::Market")]
-    kind: OrderType,
-}
-
-impl Input for OrderPlaceInput {
-    type Command = PlaceOrder;
-
-    fn key(&self) -> Option<&str> {
-        Some(&self.idempotency_key)
-    }
-
-    fn parse(self) -> domain::Result<PlaceOrder> {
-        Ok(PlaceOrder {
-            account_id: Some(ids::parse(Kind::Account, &self.account_id)),
-            symbol: self.symbol,
-            side: self.side.into(),
-            quantity: self.quantity.amount("quantity")?,
-            kind: self.kind.into(),
-        })
-    }
-}
-
-payload!(
-    /// Result of orderPlace.
-    OrderPlacePayload {
-        /// The order. Null if the request was refused.
-        order: Order
-    }
-);
-
-/// Input for orderCancel.
-#[derive(InputObject)]
-pub struct OrderCancelInput {
-    /// Key chosen by the client. A retry with the same key and input returns the original result.
-    idempotency_key: String,
-    /// Id of the order.
-    order_id: ID,
-}
-
-impl Input for OrderCancelInput {
-    type Command = CancelOrder;
-
-    fn key(&self) -> Option<&str> {
-        Some(&self.idempotency_key)
-    }
-
-    fn parse(self) -> domain::Result<CancelOrder> {
-        Ok(CancelOrder { order_id: ids::parse(Kind::Order, &self.order_id) })
-    }
-}
-
-payload!(
-    /// Result of orderCancel.
-    OrderCancelPayload {
-        /// The order. Null if the request was refused.
-        order: Order
-    }
-);
-
-mutations!(OrderMutation {
+#[mutations]
+impl OrderMutation {
     /// Places an order and holds its cash or shares. A retry with the same `idempotencyKey` and input returns
     /// the same order. Requires scope `trade`.
-    order_place(OrderPlaceInput: "Input for orderPlace.") -> OrderPlacePayload,
+    #[answers(order: Order)]
+    fn order_place(
+        idempotency_key: String,
+        /// Id of the account that buys or sells.
+        account_id: IdOf<Account>,
+        /// Ticker symbol (case-insensitive) or instrument id.
+        symbol: String,
+        /// Buy or sell.
+        side: OrderSide,
+        /// Number of shares, above zero and with at most four decimals.
+        quantity: Decimal,
+        /// Order type.
+        #[graphql(name = "type", default_with = "OrderType::Market")]
+        kind: OrderType,
+    ) -> domain::Result<PlaceOrder> {
+        Ok(PlaceOrder {
+            account_id: Some(account_id.into()),
+            symbol,
+            side: side.into(),
+            quantity: quantity.amount("quantity")?,
+            kind: kind.into(),
+        })
+    }
 
     /// Cancels an open order and releases its hold. Requires scope `trade`.
-    order_cancel(OrderCancelInput: "Input for orderCancel.") -> OrderCancelPayload,
-});
+    #[answers(order: Order)]
+    fn order_cancel(
+        idempotency_key: String,
+        /// Id of the order.
+        order_id: IdOf<Order>,
+    ) -> CancelOrder;
+}
