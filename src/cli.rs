@@ -2,8 +2,10 @@
 
 mod backup;
 mod doctor;
+mod events;
 mod instruments;
 mod keyring;
+mod market;
 mod partners;
 mod progress;
 mod rotate;
@@ -80,6 +82,16 @@ enum Command {
         #[command(subcommand)]
         command: instruments::Command,
     },
+    /// Import bars and set the seed of the simulated prices of a sandbox
+    Market {
+        #[command(subcommand)]
+        command: market::Command,
+    },
+    /// Export the event log of a partner
+    Events {
+        #[command(subcommand)]
+        command: events::Command,
+    },
     /// Write a backup of the database and the documents to an empty folder, while servers run
     Backup {
         /// Empty or missing folder to write to
@@ -116,9 +128,10 @@ fn settings_of(command: &str) -> Option<Vec<&'static [&'static str]>> {
     let (first, second) = command.split_once(' ').unwrap_or((command, ""));
     Some(match (first, second) {
         ("serve" | "doctor", _) => return None,
-        ("migrate", _) | ("screen" | "partners" | "instruments", "import" | "list" | "status" | "remove") => {
-            vec![DATABASE]
-        }
+        ("migrate", _)
+        | ("screen" | "partners" | "instruments", "import" | "list" | "status" | "remove")
+        | ("market", "import" | "seed")
+        | ("events", "export") => vec![DATABASE],
         ("keys", "create" | "list" | "rotate" | "revoke" | "rotate-encryption") => vec![DATABASE, KEYS],
         ("backup", _) => vec![DATABASE, DOCUMENTS],
         ("restore" | "copy" | "audit", _) => vec![DATABASE, KEYS, DOCUMENTS],
@@ -241,6 +254,8 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
             Command::Doctor => doctor::run(&config).await,
             Command::Partners { command } => partners::run(&config, command).await,
             Command::Instruments { command } => instruments::run(&config, command).await,
+            Command::Market { command } => market::run(&config, command).await,
+            Command::Events { command } => events::run(&config, command).await,
             Command::Backup { dir } => backup::backup(&config, &dir).await,
             Command::Restore { dir } => backup::restore(&config, &dir).await,
             Command::Copy { to } => backup::copy(&config, &to).await,

@@ -83,6 +83,7 @@ pub struct Mutation(
     access::keys::ApiKeyMutation,
     access::partner_settings::PartnerSettingsMutation,
     sandbox::SandboxMutation,
+    trading::bars::BarMutation,
     compliance::screening::ScreeningMutation,
     compliance::kyc_documents::KycDocumentMutation,
     compliance::kyc_reviews::KycReviewMutation,
@@ -90,7 +91,7 @@ pub struct Mutation(
 
 /// Root type of subscriptions. Subscriptions to the event log take `after` to replay missed events.
 #[derive(Default, MergedSubscription)]
-pub struct Subscription(core::events::EventSubscription);
+pub struct Subscription(core::events::EventSubscription, trading::quotes::QuoteSubscription);
 
 /// Mutations with which a caller could guess a secret. An operation may contain only one of them.
 pub const ONCE_ONLY: [&str; 8] = [

@@ -1,5 +1,6 @@
 //! Sandbox controls: freezing and advancing the clock, setting prices and market hours, reading the outbox.
 
+pub mod bars;
 pub mod demo;
 
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
         lists::Filter,
         scheduler,
     },
-    trading::instruments,
+    trading::{bars::MAX_PRICE, instruments, market, quotes},
 };
 use chrono::{DateTime, Datelike, Duration, Utc};
 use entity::{
@@ -24,6 +25,7 @@ use entity::{
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, sea_query::OnConflict};
 use serde::Serialize;
 use std::sync::Arc;
+use uuid::Uuid;
 
 fn sandbox_only(mode: Mode) -> Result<()> {
     match mode {
@@ -124,7 +126,9 @@ pub async fn advance_clock(app: &App, actor: &Actor, advance: Advance) -> Result
     let (app_, partner_id) = (app.clone(), caller.partner_id);
     let work = tokio::spawn(async move { scheduler::advance(&app_, partner_id, to).await });
     work.await.map_err(|_| Error::broken("a clock advance failed"))??;
-    Ok(command::execute(app, actor, None, RecordClockAdvance { to }).await?.value)
+    let partner = command::execute(app, actor, None, RecordClockAdvance { to }).await?.value;
+    quotes::wake(app, partner.id);
+    Ok(partner)
 }
 
 impl Command for RecordClockAdvance {
@@ -157,13 +161,17 @@ pub struct SetQuote {
 pub async fn set_quote(app: &App, actor: &Actor, set: SetQuote) -> Result<instrument::Model> {
     let caller = actor.partner(Scope::Operate)?;
     set.check(caller.mode)?;
-    while scheduler::run_due_for(app, caller.partner_id).await? {}
-    scheduler::require_nothing_due(app, caller.partner_id).await?;
-    Ok(command::execute(app, actor, None, set).await?.value)
+    before_price_change(app, caller.partner_id).await?;
+    let instrument = command::execute(app, actor, None, set).await?.value;
+    quotes::wake(app, caller.partner_id);
+    Ok(instrument)
 }
 
-/// Maximum price: a million dollars.
-const MAX_PRICE: Price = Price::from_units(10_000_000_000);
+/// Runs everything that is due, so that it happens at the previous price.
+async fn before_price_change(app: &App, partner_id: Uuid) -> Result<()> {
+    while scheduler::run_due_for(app, partner_id).await? {}
+    scheduler::require_nothing_due(app, partner_id).await
+}
 
 impl Command for SetQuote {
     const NAME: &'static str = "sandbox.quote.set";
@@ -216,6 +224,8 @@ impl Command for SetQuote {
         }
         let (bid, ask) = self.prices.unzip();
         ctx.record(Event::SandboxQuoteSet { symbol: instrument.symbol.clone(), bid, ask }).await?;
+        let quote = market::quote(ctx.app, ctx.tx, ctx.partner, &instrument, ctx.now).await?;
+        market::changed(ctx, &instrument, market::Change::Quote(quote)).await?;
         Ok(Arc::unwrap_or_clone(instrument))
     }
 }

@@ -5,6 +5,7 @@ pub mod account;
 pub mod api_key;
 pub mod audit_log;
 pub mod bank_account;
+pub mod bar;
 pub mod chain_head;
 pub mod data_key;
 pub mod event;

@@ -292,6 +292,7 @@ fn listed_cases(a: &PartnerData) -> Vec<(&'static str, Case)> {
     let manage = Some(Scope::Manage);
     let decision = json!({ "input": { "kycId": a.reviewed, "reason": "Not allowed." } });
     let quote = json!({ "bid": { "amount": "1" }, "ask": { "amount": "2" } });
+    let price = json!({ "amount": "66.5" });
     vec![
         read(
             "node",
@@ -382,6 +383,15 @@ fn listed_cases(a: &PartnerData) -> Vec<(&'static str, Case)> {
             UNAUTHENTICATED,
             UNSCOPED,
             Outcome::EmptyPage,
+        ),
+        read(
+            "instrument",
+            None,
+            "{ instrument(symbol: \"VTI\") { id name assetClass } }",
+            json!({}),
+            Answer,
+            Answer,
+            Answer,
         ),
         read(
             "instrumentBySymbol",
@@ -775,11 +785,20 @@ fn listed_cases(a: &PartnerData) -> Vec<(&'static str, Case)> {
             json!({ "input": { "symbol": "VTI", "quote": quote } }),
             Answer,
         ),
+        change(
+            "sandboxBarPush",
+            Scope::Operate,
+            "SandboxBarPushInput",
+            "instrument",
+            json!({ "input": { "symbol": "SCHB", "startsAt": "2026-07-10T13:30:00Z", "open": price,
+                "high": price, "low": price, "close": price, "volume": "1200" } }),
+            Answer,
+        ),
     ]
 }
 
 /// Subscriptions, which run over a socket: the field, the document, and the outcome for an anonymous caller.
-const SUBSCRIPTIONS: [(&str, &str, Outcome); 3] = [
+const SUBSCRIPTIONS: [(&str, &str, Outcome); 4] = [
     ("marketClockChanged", "subscription { marketClockChanged { marketClock { isOpen } } }", Answer),
     (
         "orderChanged",
@@ -787,6 +806,11 @@ const SUBSCRIPTIONS: [(&str, &str, Outcome); 3] = [
         UNAUTHENTICATED,
     ),
     ("events", "subscription { events(after: \"0\") { id type __typename } }", UNAUTHENTICATED),
+    (
+        "quoteChanged",
+        "subscription { quoteChanged(symbols: [\"VTI\"]) { quote { bid { amount } } instrument { symbol } } }",
+        UNAUTHENTICATED,
+    ),
 ];
 
 /// Returns the fields of each root type in the schema, and the types that are nodes.

@@ -23,7 +23,7 @@ const SEED: u64 = 20_261_127;
 const REQUESTS: usize = 2_000;
 
 /// Fields that change with the clock of the caller's partner.
-const TIMED: [&str; 6] = ["marketClock", "quote", "balance", "marketValue", "clock", "settings"];
+const TIMED: [&str; 7] = ["marketClock", "quote", "bars", "balance", "marketValue", "clock", "settings"];
 
 /// Random numbers (xorshift).
 struct Random(u64);

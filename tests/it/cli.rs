@@ -1,4 +1,5 @@
 //! The command line.
 
 mod backup;
+mod market;
 mod operations;

@@ -17,8 +17,15 @@ use serde_json::{Value, json};
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// The blocks of GraphQL, each run by a test below.
-const OPERATIONS: [&str; 5] =
-    ["query Orders", "query Customers", "mutation PlaceOrder", "subscription Events", "query Deprecated"];
+const OPERATIONS: [&str; 7] = [
+    "query Orders",
+    "query Customers",
+    "mutation PlaceOrder",
+    "subscription Events",
+    "query Chart",
+    "subscription Quotes",
+    "query Deprecated",
+];
 
 /// The blocks of JavaScript, each run by `tests/clients/guide.mjs`.
 const SCRIPTS: [&str; 7] = [
@@ -286,6 +293,26 @@ on_both! {
         let after = json!({ "after": events[0]["events"]["cursor"] });
         resumed.subscribe("1", &block("subscription Events"), after).await;
         assert_eq!([resumed.next().await, resumed.next().await], events[1..]);
+    }
+
+    async fn charts_and_quotes_are_as_in_the_guide(app: TestApp) {
+        app.seed(1).await;
+        app.advance_to("2026-07-10T13:37:30Z").await;
+        let variables = json!({ "symbol": "vti", "from": "2026-07-10T13:30:00Z" });
+        let chart = app.gql(&block("query Chart"), variables).await.data()["instrument"].clone();
+        assert_eq!(chart["name"], "Vanguard Total Stock Market ETF");
+        let starts: Vec<&Value> = chart["bars"].as_array().unwrap().iter().map(|bar| &bar["startsAt"]).collect();
+        assert_eq!(starts, [&json!("2026-07-10T13:30:00Z"), &json!("2026-07-10T13:35:00Z")]);
+        app.quote("VTI", "250.00", "250.10").await;
+        let mut socket = Socket::join(&app, Some(&app.key)).await;
+        socket.subscribe("1", &block("subscription Quotes"), json!({ "symbols": ["VTI"] })).await;
+        let prices = |event: &Value| {
+            let quote = &event["quoteChanged"]["quote"];
+            ["bid", "ask", "last"].map(|side| quote[side]["amount"].clone())
+        };
+        assert_eq!(prices(&socket.next().await), ["250.00", "250.10", "250.05"]);
+        app.quote("VTI", "251.00", "251.10").await;
+        assert_eq!(prices(&socket.next().await), ["251.00", "251.10", "251.05"]);
     }
 
     async fn customers_are_filtered_and_sorted_as_in_the_guide(app: TestApp) {

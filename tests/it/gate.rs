@@ -53,6 +53,7 @@ const OPEN_MUTATIONS: &[&str] = &[
     "sandboxClockRun",
     "sandboxMarketHoursSet",
     "sandboxQuoteSet",
+    "sandboxBarPush",
     // Reduces risk.
     "orderCancel",
     "bankAccountRemove",

@@ -245,11 +245,12 @@ async fn the_blocks_for_operators_run_as_pasted() {
     let (csv, blocks): (Vec<_>, Vec<_>) = blocks
         .filter(|block| block.not_run.is_none() && block.section != AFTER_THE_TOUR)
         .partition(|block| block.language == "csv");
-    let [instruments]: [Block; 1] = csv.try_into().ok().unwrap();
+    let [instruments, bars]: [Block; 2] = csv.try_into().ok().unwrap();
     for name in ["etc", "lib"] {
         fs::create_dir(path(name)).unwrap();
     }
     fs::write(path("instruments.csv"), &instruments.text).unwrap();
+    fs::write(path("bars.csv"), &bars.text).unwrap();
     let entry =
         format!("7,\"EXAMPLE, Person\",\"individual\",\"TEST\",{}\"DOB 9 Dec 1956\"", "-0- ,".repeat(7));
     fs::write(path("sdn.csv"), format!("{entry}\n\u{1a}")).unwrap();
@@ -285,6 +286,10 @@ async fn the_blocks_for_operators_run_as_pasted() {
     let ends = [
         ("API keys", ""),
         ("Backup and restore", "The books add up and nothing was altered.\n"),
+        (
+            "Market data of a sandbox",
+            "Imported 2 bars of 1 symbol from 2026-07-10T13:30:00Z to 2026-07-10T13:31:00Z.\n",
+        ),
         ("Production", "ok{\"status\":\"ready\"}"),
         ("Replacing the encryption key", "ok     document files: all 0 documents have their file\n"),
         ("Upgrade", "ok     document files: all 0 documents have their file\n"),

@@ -55,6 +55,7 @@ tables! {
         screening_exception screening_hit transfer user;
     hidden:
         audit_log: "read by operators from the database",
+        bar: "shown as the bars of its instrument",
         chain_head: "proves that the logs are complete",
         data_key: "encrypts columns",
         event_stream: "counts the events of an object",
@@ -228,6 +229,7 @@ impl Rows {
             graphql("order", "{ orders { edges { node { id } } } }"),
             graphql("instrument", "{ instruments(first: 100) { edges { node { id } } } }"),
             graphql("instrument", "{ instrumentBySymbol(symbol: \"KO\") { id } }"),
+            graphql("instrument", "query($id: ID!) { instrument(id: $id) { id } }"),
             graphql("invitation", "{ invitations { edges { node { id } } } }"),
             graphql("message", "{ sandboxOutbox { edges { node { id } } } }"),
             graphql("api_key", "{ apiKeys { edges { node { id } } } }"),

@@ -6,6 +6,7 @@ use crate::{
         actor::{AccessScope, Caller},
         app::App,
         clock,
+        db::Db,
         events::{Event, EventBuilder},
         heads, scheduler, secrets,
         visible::Owner,
@@ -104,6 +105,18 @@ pub async fn sign_in_caller(app: &App, actor: &Actor) -> Result<Caller> {
             })
         }
     }
+}
+
+/// Sets the seed of a sandbox partner's simulated prices, from 0 on. Refused for a live partner.
+pub async fn set_market_seed(db: &Db, partner: &partner::Model, seed: i64) -> Result<()> {
+    if partner.mode != Mode::Sandbox {
+        return Err(Refusal::new(Code::SandboxOnly, "", "Only available in a sandbox.").into());
+    }
+    let tx = db.write().await?;
+    let mut row: partner::ActiveModel = clock::locked(&tx, partner.id).await?.into();
+    row.market_seed = Set(seed);
+    row.update(&tx).await?;
+    tx.commit().await
 }
 
 /// Sets a sandbox partner's clock behind the system clock by a duration, before its first use.

@@ -23,6 +23,7 @@ enum Condition {
     In(&'static str, &'static str, String),
     Equals(&'static str, String),
     StartsWith(Vec<&'static str>, String),
+    WordStartsWith(Vec<&'static str>, String),
     From(&'static str, DateTime<Utc>),
     Before(&'static str, DateTime<Utc>),
     NotZero(&'static str),
@@ -69,6 +70,12 @@ impl Filter {
         Self(Condition::StartsWith(names(columns), text.to_ascii_lowercase()))
     }
 
+    /// Returns the condition that a word of one of the columns starts with this text; ASCII letters are compared
+    /// without regard to case. No index serves it, so it is for short tables.
+    pub fn word_starts_with(columns: &[impl ColumnTrait], text: &str) -> Self {
+        Self(Condition::WordStartsWith(names(columns), text.to_ascii_lowercase()))
+    }
+
     /// Returns the condition that the column has this time or a later one.
     pub fn from(column: impl ColumnTrait, time: DateTime<Utc>) -> Self {
         Self(Condition::From(column.as_str(), time))
@@ -98,7 +105,10 @@ impl Filter {
     pub fn sql(&self, backend: DbBackend, bind: &mut impl FnMut(Value) -> String) -> String {
         match &self.0 {
             // No stored text has control characters, and PostgreSQL refuses some of them as values.
-            Condition::In(_, _, text) | Condition::Equals(_, text) | Condition::StartsWith(_, text)
+            Condition::In(_, _, text)
+            | Condition::Equals(_, text)
+            | Condition::StartsWith(_, text)
+            | Condition::WordStartsWith(_, text)
                 if text::has_control(text) =>
             {
                 "1 = 0".to_owned()
@@ -125,6 +135,14 @@ impl Filter {
             Condition::StartsWith(columns, text) => any(columns, |column| {
                 let (column, end) = (folded(backend, column), format!("{text}{}", char::MAX));
                 format!("({column} >= {} AND {column} < {})", bind(text.clone().into()), bind(end.into()))
+            }),
+            Condition::WordStartsWith(columns, text) => any(columns, |column| {
+                let position = if backend == DbBackend::Postgres { "strpos" } else { "instr" };
+                format!(
+                    "{position}(' ' || {}, {}) > 0",
+                    folded(backend, column),
+                    bind(format!(" {text}").into())
+                )
             }),
             Condition::From(column, time) => format!("{column} >= {}", bind((*time).into())),
             Condition::Before(column, time) => format!("{column} < {}", bind((*time).into())),

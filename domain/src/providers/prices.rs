@@ -1,5 +1,9 @@
 //! A deterministic simulated market: the same seed, symbol and instant always have the same price.
 
+mod bars;
+
+pub use bars::{Bar, Touch, bar, first_touching};
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// One dollar in ten-thousandths, the unit of every price here.
@@ -45,8 +49,13 @@ pub struct Quote {
 /// tick if that is more. A base outside 0.0001 to 100 billion dollars is clamped to that range.
 #[must_use]
 pub fn mid(seed: u64, symbol: &str, base_price: i64, at: DateTime<Utc>) -> i64 {
+    price(base_price, Path::new(seed, symbol).drift(at.timestamp_millis()))
+}
+
+/// Returns the price at this distance, in billionths, from its base.
+fn price(base_price: i64, drift: i64) -> i64 {
     let base = i128::from(base_price.clamp(1, MAX_BASE));
-    let moved = base * (ONE + i128::from(drift(seed, symbol, at)));
+    let moved = base * (ONE + i128::from(drift));
     let tick = if moved >= i128::from(DOLLAR) * ONE { i128::from(CENT) } else { 1 };
     let rounded = (moved + tick * ONE / 2) / (tick * ONE) * tick;
     i64::try_from(rounded).unwrap_or(MAX_BASE).max(1)
@@ -56,20 +65,42 @@ pub fn mid(seed: u64, symbol: &str, base_price: i64, at: DateTime<Utc>) -> i64 {
 /// tick.
 #[must_use]
 pub fn quote(seed: u64, symbol: &str, base_price: i64, at: DateTime<Utc>) -> Quote {
-    let last = mid(seed, symbol, base_price, at);
+    around(mid(seed, symbol, base_price, at))
+}
+
+/// Returns bid and ask around a last trade: each side is one basis point away, rounded outward to the tick.
+#[must_use]
+pub fn around(last: i64) -> Quote {
     let tick = if last >= DOLLAR { CENT } else { 1 };
     let one_side = ((last - 1) / (10_000 * tick) + 1) * tick;
     Quote { bid: (last - one_side).max(1), ask: last + one_side, last }
 }
 
-/// Returns the distance of the price from its base, in billionths.
-fn drift(seed: u64, symbol: &str, at: DateTime<Utc>) -> i64 {
-    let mut noise = stream(seed, symbol);
-    let level = |oscillation: &Oscillation| {
-        noise = scramble(noise);
-        oscillation.level(noise, at.timestamp_millis())
-    };
-    OSCILLATIONS.iter().map(level).sum()
+/// Movement of one symbol in one market.
+struct Path {
+    /// Noise of each oscillation.
+    noise: [u64; OSCILLATIONS.len()],
+}
+
+impl Path {
+    fn new(seed: u64, symbol: &str) -> Self {
+        let mut noise = stream(seed, symbol);
+        Self {
+            noise: [(); OSCILLATIONS.len()].map(|()| {
+                noise = scramble(noise);
+                noise
+            }),
+        }
+    }
+
+    /// Returns the distance of the price from its base, in billionths.
+    fn drift(&self, millis: i64) -> i64 {
+        self.oscillations().map(|(noise, oscillation)| oscillation.level(noise, millis)).sum()
+    }
+
+    fn oscillations(&self) -> impl Iterator<Item = (u64, &Oscillation)> {
+        self.noise.into_iter().zip(&OSCILLATIONS)
+    }
 }
 
 impl Oscillation {

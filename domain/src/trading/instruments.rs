@@ -17,8 +17,12 @@ use crate::{
         visible::Owner,
     },
 };
-use entity::{Kind, Price, instrument, order};
-use sea_orm::{ActiveModelTrait, ConnectionTrait, EntityTrait, sea_query::OnConflict};
+use entity::{
+    Kind, Price,
+    instrument::{self, AssetClass},
+    order,
+};
+use sea_orm::{ActiveEnum, ActiveModelTrait, ConnectionTrait, EntityTrait, Iterable, sea_query::OnConflict};
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
@@ -129,7 +133,7 @@ pub struct NewInstrument {
     pub symbol: String,
     pub name: String,
     pub exchange: String,
-    pub asset_class: String,
+    pub asset_class: AssetClass,
     /// Price around which the built-in market's prices move.
     pub base_price: Price,
 }
@@ -156,8 +160,8 @@ impl NewInstrument {
                 text.to_owned()
             }
         };
-        let texts = [&self.symbol, &self.name, &self.exchange, &self.asset_class].map(|text| quoted(text));
-        format!("{},{}", texts.join(","), self.base_price)
+        let texts = [&self.symbol, &self.name, &self.exchange].map(|text| quoted(text));
+        format!("{},{},{}", texts.join(","), self.asset_class.name(), self.base_price)
     }
 }
 
@@ -195,7 +199,8 @@ pub fn read(text: &[u8]) -> Result<Vec<NewInstrument>, String> {
             symbol: text(symbol),
             name: text(name),
             exchange: text(exchange),
-            asset_class: text(asset_class),
+            asset_class: AssetClass::try_from_value(&text(asset_class))
+                .map_err(|_| wrong("asset_class", &format!("must be {}", asset_classes())))?,
             base_price: text(base_price)
                 .parse()
                 .ok()
@@ -211,9 +216,6 @@ pub fn read(text: &[u8]) -> Result<Vec<NewInstrument>, String> {
                 "symbol",
                 "must have 1 to 20 capital letters, digits, dots, hyphens or slashes",
             ));
-        }
-        if new.asset_class != US_EQUITY {
-            return Err(wrong("asset_class", "must be us_equity"));
         }
         for (column, value) in [("name", &new.name), ("exchange", &new.exchange)] {
             if !(1..=100).contains(&value.chars().count()) || value.contains(char::is_control) {
@@ -271,7 +273,10 @@ pub async fn import(db: &Db, ids: Ids, new: Vec<NewInstrument>) -> Result<Change
     Ok(changes)
 }
 
-const US_EQUITY: &str = "us_equity";
+fn asset_classes() -> String {
+    AssetClass::iter().map(AssetClass::name).collect::<Vec<_>>().join(" or ")
+}
+
 const MAX_PRICE: Price = Price::from_units(1_000_000 * 10_000);
 
 /// Returns the instruments of the built-in market.
@@ -280,7 +285,7 @@ pub fn built_in() -> Vec<NewInstrument> {
         symbol: symbol.to_owned(),
         name: name.to_owned(),
         exchange: exchange.to_owned(),
-        asset_class: US_EQUITY.to_owned(),
+        asset_class: AssetClass::UsEquity,
         base_price: Price::from_units(dollars * 10_000),
     };
     BUILT_IN.map(new).into()

@@ -1,18 +1,18 @@
 //! Market prices and market hours of a partner.
 
+use super::bars::{self, Bar};
 use crate::{
     Actor, Result, Who,
-    kernel::{app::App, calendar, clock},
-    providers::{Providers, market::Market},
+    kernel::{app::App, calendar, clock, command::CommandContext},
+    providers::{Providers, market::Market, prices},
 };
 use chrono::{DateTime, Utc};
 use entity::{
     Price, instrument,
     partner::{self, MarketHours, Mode},
-    quote_override,
 };
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
-use std::{borrow::Borrow, collections::HashMap, sync::Arc};
+use sea_orm::{ConnectionTrait, Statement};
+use std::{borrow::Borrow, collections::HashMap, ops::Range, sync::Arc};
 use uuid::Uuid;
 
 /// Prices of one share at one time.
@@ -37,7 +37,11 @@ pub fn of<'a>(app: &'a App, partner: &partner::Model) -> Result<&'a Arc<dyn Mark
     }
 }
 
-/// Returns the quotes of these instruments at this time. Prices set in the sandbox override the market's own.
+/// Returns the quotes of these instruments at this time.
+///
+/// In a sandbox, prices that were set (`sandboxQuoteSet`) come first; then the latest bar that was pushed or imported
+/// and has begun: the last trade is its open during its minute and its close afterwards, and bid and ask are one basis
+/// point away, rounded outward to the tick. Otherwise the market's own prices apply.
 pub async fn quotes(
     app: &App,
     connection: &impl ConnectionTrait,
@@ -46,30 +50,76 @@ pub async fn quotes(
     at: DateTime<Utc>,
 ) -> Result<HashMap<Uuid, Quote>> {
     let market = of(app, partner)?;
-    let overrides = if partner.mode == Mode::Sandbox {
-        quote_override::Entity::find()
-            .filter(quote_override::Column::PartnerId.eq(partner.id))
-            .filter(
-                quote_override::Column::InstrumentId
-                    .is_in(instruments.iter().map(|instrument| instrument.borrow().id)),
-            )
-            .all(connection)
-            .await?
-    } else {
-        Vec::new()
-    };
-    let overrides: HashMap<Uuid, &quote_override::Model> =
-        overrides.iter().map(|set| (set.instrument_id, set)).collect();
-    let quote = |instrument: &instrument::Model| match overrides.get(&instrument.id) {
-        Some(set) => Quote { bid: set.bid, ask: set.ask, last: midpoint(set.bid, set.ask), at },
-        None => {
-            let seed = partner.market_seed.unsigned_abs();
-            let quote = market.quote(seed, &instrument.symbol, instrument.base_price.units(), at);
-            let [bid, ask, last] = [quote.bid, quote.ask, quote.last].map(Price::from_units);
-            Quote { bid, ask, last, at }
+    let stored = match partner.mode {
+        Mode::Sandbox => {
+            let ids: Vec<Uuid> = instruments.iter().map(|instrument| instrument.borrow().id).collect();
+            stored(connection, partner.id, &ids, at).await?
         }
+        Mode::Live => HashMap::new(),
+    };
+    let seed = partner.market_seed.unsigned_abs();
+    let quote = |instrument: &instrument::Model| match stored.get(&instrument.id) {
+        Some(Stored { set: Some((bid, ask)), .. }) => {
+            Quote { bid: *bid, ask: *ask, last: midpoint(*bid, *ask), at }
+        }
+        Some(Stored { last: Some(last), .. }) => Quote::of(prices::around(last.units()), at),
+        _ => Quote::of(market.quote(seed, &instrument.symbol, instrument.base_price.units(), at), at),
     };
     Ok(instruments.iter().map(Borrow::borrow).map(|instrument| (instrument.id, quote(instrument))).collect())
+}
+
+impl Quote {
+    fn of(quote: prices::Quote, at: DateTime<Utc>) -> Self {
+        let [bid, ask, last] = [quote.bid, quote.ask, quote.last].map(Price::from_units);
+        Self { bid, ask, last, at }
+    }
+}
+
+/// Stored prices of one instrument.
+struct Stored {
+    /// Bid and ask that were set.
+    set: Option<(Price, Price)>,
+    /// Last trade of the latest bar that has begun.
+    last: Option<Price>,
+}
+
+/// Returns the stored prices of these instruments, with one statement.
+async fn stored(
+    connection: &impl ConnectionTrait,
+    partner_id: Uuid,
+    instruments: &[Uuid],
+    at: DateTime<Utc>,
+) -> Result<HashMap<Uuid, Stored>> {
+    if instruments.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let places =
+        (3..).take(instruments.len()).map(|place| format!("${place}")).collect::<Vec<_>>().join(", ");
+    let text = format!(
+        "SELECT instrument.id, quote_override.bid, quote_override.ask, bar.starts_at, bar.open, bar.close \
+         FROM instrument \
+         LEFT JOIN quote_override ON quote_override.partner_id = $1 \
+         AND quote_override.instrument_id = instrument.id \
+         LEFT JOIN bar ON bar.partner_id = $1 AND bar.instrument_id = instrument.id AND bar.starts_at = \
+         (SELECT MAX(begun.starts_at) FROM bar AS begun WHERE begun.partner_id = $1 \
+         AND begun.instrument_id = instrument.id AND begun.starts_at <= $2) \
+         WHERE instrument.id IN ({places}) AND (quote_override.bid IS NOT NULL OR bar.open IS NOT NULL)"
+    );
+    let values = [partner_id.into(), at.into()].into_iter().chain(instruments.iter().map(|id| (*id).into()));
+    let statement = Statement::from_sql_and_values(connection.get_database_backend(), text, values);
+    let mut found = HashMap::new();
+    for row in connection.query_all_raw(statement).await? {
+        let (id, bid, ask): (Uuid, Option<Price>, Option<Price>) =
+            (row.try_get_by_index(0)?, row.try_get_by_index(1)?, row.try_get_by_index(2)?);
+        let starts_at: Option<DateTime<Utc>> = row.try_get_by_index(3)?;
+        let last = match starts_at {
+            Some(starts_at) if at < starts_at + bars::LENGTH => row.try_get_by_index(4)?,
+            Some(_) => row.try_get_by_index(5)?,
+            None => None,
+        };
+        found.insert(id, Stored { set: bid.zip(ask), last });
+    }
+    Ok(found)
 }
 
 /// Returns the quote of one instrument.
@@ -86,6 +136,21 @@ pub async fn quote(
 
 fn midpoint(bid: Price, ask: Price) -> Price {
     Price::from_units(bid.units() + (ask.units() - bid.units()) / 2)
+}
+
+/// New price of an instrument for one partner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A quote was set or removed; the quote that applies now.
+    Quote(Quote),
+    /// A bar was pushed.
+    Bar(Bar),
+}
+
+/// Tells the venue about a new price, in the transaction that stores it.
+#[expect(clippy::unused_async, reason = "the venue reads and writes orders here")]
+pub async fn changed(_: &CommandContext<'_>, _: &instrument::Model, _: Change) -> Result<()> {
+    Ok(())
 }
 
 /// Whether the market is open, and when it next opens and closes.
@@ -113,6 +178,41 @@ pub fn hours(kind: MarketHours, at: DateTime<Utc>) -> MarketClock {
             next_close_at: Some(calendar::next_close(at)),
         },
     }
+}
+
+/// Returns whether a market with these hours is open at this time.
+pub fn is_open(kind: MarketHours, at: DateTime<Utc>) -> bool {
+    match kind {
+        MarketHours::AlwaysOpen => true,
+        MarketHours::Nyse => calendar::is_open(at),
+    }
+}
+
+/// Returns the times from `from` to before `to` in which a market with these hours is open, in order.
+pub fn sessions(kind: MarketHours, from: DateTime<Utc>, to: DateTime<Utc>) -> Vec<Range<DateTime<Utc>>> {
+    let within = |range: Range<DateTime<Utc>>| range.start.max(from)..range.end.min(to);
+    let whole = match kind {
+        MarketHours::AlwaysOpen => vec![from..to],
+        MarketHours::Nyse => days(kind, from, to).collect(),
+    };
+    whole.into_iter().map(within).filter(|range| !range.is_empty()).collect()
+}
+
+/// Returns the sessions of the New York days from that of `from` to that of `to`, in order. If the market never
+/// closes, the session of a day begins at midnight in New York and lasts until the next.
+pub fn days(
+    kind: MarketHours,
+    from: DateTime<Utc>,
+    to: DateTime<Utc>,
+) -> impl Iterator<Item = Range<DateTime<Utc>>> {
+    let last = calendar::new_york_date(to);
+    let days = calendar::new_york_date(from).iter_days().take_while(move |day| *day <= last);
+    days.filter_map(move |day| match kind {
+        MarketHours::AlwaysOpen => {
+            Some(calendar::at_new_york(day, 0, 0)..calendar::at_new_york(day.succ_opt()?, 0, 0))
+        }
+        MarketHours::Nyse => calendar::session(day).map(|session| session.opens_at..session.closes_at),
+    })
 }
 
 /// Returns the market hours for a caller: by their partner's clock and hours, or New York Stock Exchange

@@ -241,7 +241,7 @@ event!(
 );
 
 event!(
-    /// The partner's API keys, clock, market hours or fixed quotes changed.
+    /// The partner's API keys, clock, market hours, fixed quotes or bars changed.
     PartnerChangedEvent(Uuid) {
         /// The partner in its current state.
         async fn partner(&self) -> One<Partner> {

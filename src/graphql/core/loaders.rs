@@ -21,8 +21,8 @@ use domain::{
 };
 use entity::positional::ColumnSet;
 pub use keyed::{
-    BalanceOf, ById, Children, DefaultOf, ExceptionOf, FactorsOf, HitsOf, InvitationOf, KycOf, QuoteOf,
-    ReviewOf,
+    BalanceOf, BarsOf, ById, Children, DefaultOf, ExceptionOf, FactorsOf, HitsOf, InvitationOf, KycOf,
+    QuoteOf, ReviewOf,
 };
 use std::{hash::Hash, marker::PhantomData, ops::Deref, sync::Arc, time::Duration};
 use uuid::Uuid;

@@ -1,26 +1,29 @@
 //! GraphQL types and queries for instruments, quotes and market hours.
 
+use super::bars::{Bar, BarInterval};
 use crate::{
     graphql::core::{
         breadth::{Fetch, ListOf, Lookup, fetch, lookup},
         context::Viewpoint,
-        loaders::QuoteOf,
+        loaders::{BarsOf, QuoteOf},
         pages::PageArgs,
         scalars::{DateTime, Money},
         sorts::sort_by,
     },
     wire::Result,
 };
-use async_graphql::{ID, InputObject, SimpleObject};
+use async_graphql::{Enum, ID, InputObject, SimpleObject};
 use domain::{
-    kernel::{clock, lists::Filter},
+    Refusal,
+    kernel::{clock, ids, lists::Filter},
     trading::{
+        bars::ChartRange,
         instruments,
         market::{self, MarketClock as Hours, Quote as Prices},
     },
 };
-use entity::instrument;
-use macros::{Fields, breadth};
+use entity::{Kind, instrument};
+use macros::{Fields, Leaf, breadth};
 
 /// Security that can be traded.
 #[derive(Clone)]
@@ -49,10 +52,42 @@ impl Instrument {
         &self.0.exchange
     }
 
+    /// Kind of security.
+    fn asset_class(&self) -> AssetClass {
+        self.0.asset_class.into()
+    }
+
+    /// Bars for a chart, oldest first, during market hours and up to the partner's current time. Null without
+    /// credentials or while market prices are unavailable.
+    ///
+    /// A bar begins with the session of a day, or a multiple of the interval later, and ends with the session at the
+    /// latest. Minutes that have not ended yet are left out. At most 1,000 bars, which cover at most 100,000 minutes,
+    /// are returned at once.
+    fn bars(
+        &self,
+        #[graphql(desc = "The first bar begins at this time or later.")] from: DateTime,
+        #[graphql(desc = "All bars begin before this time; by default, all until now.")] to: Option<DateTime>,
+        #[graphql(desc = "Length of the bars; one minute by default.")] interval: Option<BarInterval>,
+    ) -> Lookup<BarsOf, Option<Vec<Bar>>> {
+        let interval = interval.unwrap_or(BarInterval::OneMinute).into();
+        let range = ChartRange { from: from.0, to: to.map(|to| to.0), interval };
+        lookup(Some(BarsOf(self.0.id, range)), |_, bars| {
+            Ok(bars.map(|bars| bars.iter().copied().map(Bar::from).collect()))
+        })
+    }
+
     /// Current bid and ask. Null without credentials or while market prices are unavailable.
     fn quote(&self) -> Lookup<QuoteOf, Option<Quote>> {
         lookup(Some(QuoteOf(self.0.id)), |_, quote| Ok(quote.map(Quote::from)))
     }
+}
+
+/// Kind of security.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Leaf)]
+#[graphql(remote = "entity::instrument::AssetClass")]
+pub enum AssetClass {
+    /// Share of a company or fund that is listed in the United States.
+    UsEquity,
 }
 
 /// Prices of one share at one point in time.
@@ -101,15 +136,15 @@ impl From<Hours> for MarketClock {
 /// Filter for instruments.
 #[derive(Clone, Default, InputObject)]
 pub struct InstrumentFilter {
-    /// Only instruments whose symbol or name starts with this text; ASCII letters are compared without regard
-    /// to case.
+    /// Only instruments whose symbol, or a word of whose name, starts with this text; ASCII letters are compared
+    /// without regard to case.
     search: Option<String>,
 }
 
 impl InstrumentFilter {
     fn conditions(self) -> Vec<Filter> {
         let columns = [instrument::Column::Symbol, instrument::Column::Name];
-        self.search.map(|text| Filter::starts_with(&columns, text.trim())).into_iter().collect()
+        self.search.map(|text| Filter::word_starts_with(&columns, text.trim())).into_iter().collect()
     }
 }
 
@@ -130,6 +165,32 @@ pub struct InstrumentQuery;
 
 #[breadth]
 impl InstrumentQuery {
+    /// Returns an instrument by its id or its ticker symbol, or null if it was not found. Requires no credentials.
+    fn instrument(
+        &self,
+        #[graphql(desc = "Id of the instrument.")] id: Option<ID>,
+        #[graphql(desc = "Ticker symbol, case-insensitive. Give either this or the id.")] symbol: Option<
+            String,
+        >,
+    ) -> Fetch<Option<Instrument>> {
+        fetch(move |view| {
+            let (id, symbol) = (id.clone(), symbol.clone());
+            Box::pin(async move {
+                let found = match (id, symbol) {
+                    (Some(id), None) => {
+                        instruments::by_id(view.app(), ids::parse(Kind::Instrument, &id)).await?
+                    }
+                    (None, Some(symbol)) => instruments::by_symbol(view.app(), &symbol).await?,
+                    (None, None) => return Err(Refusal::required("symbol").into()),
+                    (Some(_), Some(_)) => {
+                        return Err(Refusal::invalid("symbol", "must not be given together with `id`").into());
+                    }
+                };
+                Ok(found.map(|found| Instrument((*found).clone())))
+            })
+        })
+    }
+
     /// Returns an instrument by ticker symbol, or null if it was not found. Requires no credentials.
     fn instrument_by_symbol(
         &self,

@@ -27,8 +27,8 @@ fn another_person(case: &Case) -> Outcome {
         "kycByToken" | "node" | "user" | "account" | "transfer" | "order" | "partner" | "invitation" => Null,
         "nodes" => Nulls,
         "orders" | "accounts" | "transfers" | "fills" => Outcome::EmptyPage,
-        "viewer" | "credential" | "eventCursor" | "users" | "instrumentBySymbol" | "instruments"
-        | "marketClock" | "passwordRecover" | "totpEnroll" | "totpRemove" => Answer,
+        "viewer" | "credential" | "eventCursor" | "users" | "instrument" | "instrumentBySymbol"
+        | "instruments" | "marketClock" | "passwordRecover" | "totpEnroll" | "totpRemove" => Answer,
         "accountOpen" | "bankAccountLink" | "userUpdate" | "profileUpdate" | "userDataMail" => {
             NotFound("userId")
         }
@@ -54,7 +54,7 @@ fn another_person(case: &Case) -> Outcome {
 fn without_second_factor(case: &Case) -> Outcome {
     match case.field {
         "partner" | "invitation" => Null,
-        "credential" | "instrumentBySymbol" | "instruments" | "marketClock" | "userSignUp"
+        "credential" | "instrument" | "instrumentBySymbol" | "instruments" | "marketClock" | "userSignUp"
         | "passwordRecover" | "passcodeSend" | "totpEnroll" => Answer,
         "userSignIn" | "tokenRefresh" | "userSignOut" => Refused("INVALID_CREDENTIALS"),
         "passwordReset" => Refused("INVALID_TOKEN"),

@@ -362,6 +362,11 @@ impl TestApp {
         assert_eq!(answer.data()["sandboxClockAdvance"]["userErrors"], json!([]), "{}", answer.body);
     }
 
+    /// Sets the seed of the simulated prices of the tests' partner.
+    pub async fn seed(&self, seed: i64) {
+        partners::set_market_seed(&self.app.db, &self.partner, seed).await.unwrap();
+    }
+
     /// Sets the bid and ask of an instrument.
     pub async fn quote(&self, symbol: &str, bid: &str, ask: &str) {
         let set = "mutation($input: SandboxQuoteSetInput!) { sandboxQuoteSet(input: $input) { userErrors { \

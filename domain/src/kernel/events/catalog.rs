@@ -207,6 +207,16 @@ events! {
     "sandbox.clock_changed" SandboxClockChanged { frozen: bool, at: DateTime<Utc> } about Partner,
     /// A fixed quote was set or removed in the sandbox.
     "sandbox.quote_set" SandboxQuoteSet { symbol: String, bid: Option<Price>, ask: Option<Price> } about Partner,
+    /// A bar of an instrument was pushed in the sandbox.
+    "sandbox.bar_pushed" SandboxBarPushed {
+        symbol: String,
+        starts_at: DateTime<Utc>,
+        open: Price,
+        high: Price,
+        low: Price,
+        close: Price,
+        volume: Quantity,
+    } about Partner,
     /// The market hours of the sandbox were changed.
     "sandbox.market_hours_set" SandboxMarketHoursSet { market_hours: MarketHours } about Partner,
 }

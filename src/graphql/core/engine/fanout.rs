@@ -19,7 +19,7 @@ use crate::{
     wire::{BaseUrl, Result},
 };
 use async_graphql::{Context, Executor, Name, Request, Response};
-use domain::{Who, accounts::VisibleEvents, kernel::db::Db};
+use domain::{Who, accounts::VisibleEvents, kernel::db::Db, trading::quotes::QuoteChange};
 use entity::event;
 use futures_util::{
     FutureExt, StreamExt,
@@ -83,6 +83,8 @@ pub enum Signal {
     Logged(Arc<event::Model>),
     /// Time to send the present state; numbered in this process.
     Tick(u64),
+    /// Quote that has changed.
+    Quote(Arc<QuoteChange>),
     /// Time to send the present state to this subscriber alone.
     Now,
 }
@@ -93,6 +95,7 @@ impl Signal {
         match self {
             Self::Logged(event) => event.seq.and_then(|seq| u64::try_from(seq).ok()),
             Self::Tick(number) => Some(*number),
+            Self::Quote(change) => Some(change.number),
             Self::Now => None,
         }
     }
@@ -146,11 +149,19 @@ impl Current {
         ctx.data_opt()
     }
 
+    /// Returns the quote that has changed.
+    pub fn quote(&self) -> Option<&Arc<QuoteChange>> {
+        match &self.signal {
+            Ok(Signal::Quote(change)) => Some(change),
+            _ => None,
+        }
+    }
+
     /// Returns the event of the log, if the subscriber may see it.
     pub async fn event(&self, db: &Db) -> Option<Result<Arc<event::Model>>> {
         let event = match &self.signal {
             Ok(Signal::Logged(event)) => event,
-            Ok(Signal::Tick(_) | Signal::Now) => return None,
+            Ok(Signal::Tick(_) | Signal::Quote(_) | Signal::Now) => return None,
             Err(fault) => return Some(Err(fault.clone())),
         };
         match self.visible.as_ref()?.lock().await.has(&db.read, event).await {

@@ -1,7 +1,8 @@
 //! Complexity: the number of objects that a response can contain, computed from its page sizes.
 //!
 //! A page of n items counts as n objects plus n times the objects in each item. Scalars, `edges`, `node`,
-//! `nodes`, `pageInfo` and introspection, which has its own limit, count as zero.
+//! `nodes`, `pageInfo` and introspection, which has its own limit, count as zero. A chart counts as a page of
+//! the maximum size.
 
 use std::{collections::HashMap, convert::Infallible};
 
@@ -11,6 +12,11 @@ use async_graphql::{
 };
 
 use super::{CONNECTION, Limits, Refused, TOO_COMPLEX};
+
+/// Field with a long list that has no page size.
+const CHART: &str = "bars";
+/// Number of objects that a chart counts as, if pages have no maximum size.
+const MAX_CHART: u64 = 100;
 
 /// Returns the complexity, or `None` if it depends on variables. Fails if it exceeds the limit.
 pub fn fixed(
@@ -102,7 +108,12 @@ impl<'a> Calculator<'a> {
         if CONNECTION.contains(&name) && whole {
             return Weight { objects: below.objects, page };
         }
-        let size = self.size(field).unwrap_or(if below.page { self.limits.page } else { 1 });
+        let default = match name {
+            CHART => self.limits.page_most.min(MAX_CHART),
+            _ if below.page => self.limits.page,
+            _ => 1,
+        };
+        let size = self.size(field).unwrap_or(default);
         let size = size.min(self.limits.page_most).max(1);
         Weight { objects: size.saturating_mul(below.objects.saturating_add(1)), page }
     }

@@ -21,6 +21,8 @@ use domain::{
     },
     trading::{
         balances::{self, Balance},
+        bars::{self, Bar, ChartRange},
+        instruments,
         market::{self, Quote},
     },
 };
@@ -266,6 +268,34 @@ impl Loader<QuoteOf> for BatchLoader {
             Err(domain::Error::Unavailable(_)) => Ok(HashMap::new()),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+/// The chart of an instrument, by its id.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct BarsOf(pub Uuid, pub ChartRange);
+
+impl Loader<BarsOf> for BatchLoader {
+    type Value = Arc<[Bar]>;
+    type Error = Fault;
+
+    /// Returns no bars instead of an error if the partner has no market.
+    async fn load(&self, keys: &[BarsOf]) -> Result<HashMap<BarsOf, Arc<[Bar]>>> {
+        let Some(partner_id) = self.actor.partner_id() else { return Ok(HashMap::new()) };
+        let ids: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
+        let instruments = instruments::by_ids(&self.app, &ids).await?;
+        let connection = self.reader.connection().await?;
+        let partner = clock::partner(&connection, partner_id).await?;
+        let mut found = HashMap::new();
+        for key in keys {
+            let Some(instrument) = instruments.get(&key.0) else { continue };
+            match bars::chart(&self.app, &connection, &partner, instrument, key.1).await {
+                Ok(chart) => found.insert(*key, chart.into()),
+                Err(Error::Unavailable(_)) => return Ok(HashMap::new()),
+                Err(error) => return Err(error.into()),
+            };
+        }
+        Ok(found)
     }
 }
 

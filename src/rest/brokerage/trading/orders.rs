@@ -227,7 +227,7 @@ impl Placed {
             asset_id: instrument.id,
             symbol: instrument.symbol.clone(),
             exchange: instrument.exchange.clone(),
-            asset_class: instrument.asset_class.clone(),
+            asset_class: instrument.asset_class.name().to_owned(),
             quantity: order.quantity.to_string(),
             filled_quantity: order.filled_quantity.to_string(),
             kind: order.kind,
