@@ -465,7 +465,7 @@ fn sources(folder: &Path, found: &mut BTreeMap<PathBuf, String>) {
 #[test]
 fn every_name_in_the_architecture_exists() {
     let mut found = BTreeMap::new();
-    for folder in ["src", "domain", "entity", "migration", "tests/it"] {
+    for folder in ["src", "domain", "entity", "macros", "migration", "tests/it"] {
         sources(&root().join(folder), &mut found);
     }
     let is_word = |character: char| character.is_ascii_alphanumeric() || character == '_';

@@ -51,8 +51,8 @@ macro_rules! tables {
 
 tables! {
     visible:
-        account api_key bank_account fill instrument invitation kyc kyc_document kyc_review message order partner position
-        screening_exception screening_hit transfer user;
+        account api_key bank_account fill instrument invitation kyc kyc_document kyc_review message order partner
+        position screening_exception screening_hit transfer user;
     hidden:
         audit_log: "read by operators from the database",
         bar: "shown as the bars of its instrument",
