@@ -6,6 +6,10 @@ check:
 test *arguments:
     cargo test --workspace --locked {{arguments}}
 
+# Compare the speed with that of a hand-written server
+bench *arguments:
+    scripts/bench {{arguments}}
+
 # Format the code
 fmt:
     cargo fmt --all

@@ -13,7 +13,7 @@ use clap::{
     Arg, Args, ValueEnum,
     builder::{RangedI64ValueParser, Resettable},
 };
-use domain::{access::partners, kernel::limits::REQUESTS, people::person::Email};
+use domain::{access::partners, kernel::limits::REQUESTS_PER_HOUR, people::person::Email};
 use std::{
     io::{self, IsTerminal},
     net::SocketAddr,
@@ -128,7 +128,7 @@ pub struct Config {
         long,
         global = true,
         env = "COFFER_REQUESTS_PER_HOUR",
-        default_value_t = REQUESTS.most,
+        default_value_t = REQUESTS_PER_HOUR,
         value_parser = clap::value_parser!(u64).range(..=1_000_000_000),
     )]
     pub requests_per_hour: u64,

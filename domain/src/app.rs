@@ -7,7 +7,7 @@ use crate::{
     kernel::{
         cache::MonotonicClock,
         db::Db,
-        limits::{Limits, REQUESTS},
+        limits::{Limits, REQUESTS_PER_HOUR},
         scheduler::DueHandler,
         secrets::Vault,
     },
@@ -39,7 +39,7 @@ impl Default for Setup {
         Self {
             providers: Providers::default(),
             settings: Settings::default(),
-            requests_per_hour: REQUESTS.most,
+            requests_per_hour: REQUESTS_PER_HOUR,
             throttle: true,
             monotonic: MonotonicClock::default(),
         }

@@ -82,4 +82,6 @@ kinds! {
     ScreeningHit = 28,
     /// A record that a user is not a watch list entry.
     ScreeningException = 29,
+    /// A review of an identity check.
+    KycReview = 30,
 }

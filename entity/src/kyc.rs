@@ -32,9 +32,8 @@ pub struct Model {
     pub questions_expire_at: Option<DateTimeUtc>,
     pub answered_at: Option<DateTimeUtc>,
     pub right_answers: Option<i32>,
-    pub reviewed_by: Option<Uuid>,
+    /// Time of a reviewer's last decision.
     pub reviewed_at: Option<DateTimeUtc>,
-    pub review_reason: Option<Vec<u8>>,
     /// Time when a later check of the same user replaced this one.
     pub superseded_at: Option<DateTimeUtc>,
 }

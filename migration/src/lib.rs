@@ -15,6 +15,8 @@ mod m20261126_000013_input;
 mod m20261127_000014_event_streams;
 mod m20261127_000016_sorted_lists;
 mod m20261127_000017_partner_settings;
+mod m20261128_000018_kyc_reviews;
+mod m20261128_000019_limit_uses;
 mod m20261128_000021_market_data;
 mod m20261128_000022_order_types;
 mod words;
@@ -39,6 +41,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000014_event_streams::Migration),
             Box::new(m20261127_000016_sorted_lists::Migration),
             Box::new(m20261127_000017_partner_settings::Migration),
+            Box::new(m20261128_000018_kyc_reviews::Migration),
+            Box::new(m20261128_000019_limit_uses::Migration),
             Box::new(m20261128_000021_market_data::Migration),
             Box::new(m20261128_000022_order_types::Migration),
         ]

@@ -33,7 +33,8 @@ mod profile;
 
 use profile::AccountProfile;
 
-pub use operations::{AccountMutation, AccountQuery};
+pub use inputs::AccountMutation;
+pub use operations::AccountQuery;
 
 /// Brokerage account.
 #[derive(Clone)]

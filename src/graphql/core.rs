@@ -9,6 +9,7 @@ pub mod errors;
 pub mod event_types;
 pub mod events;
 pub mod guard;
+pub mod ids;
 pub mod levels;
 pub mod loaders;
 pub mod mutations;

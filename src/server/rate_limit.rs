@@ -179,11 +179,9 @@ async fn documented_caller(app: &App, headers: &HeaderMap, address: Option<IpAdd
 /// Returns the headers' values for a caller that has used up its allowance.
 fn none_remaining(app: &App, error: &Error) -> Option<Remaining> {
     match error {
-        Error::TooMany { retry_after } => app.limits.requests.map(|requests| Remaining {
-            most: requests.most,
-            left: 0,
-            reset: *retry_after,
-        }),
+        Error::TooMany { retry_after } => {
+            app.limits.most_requests().map(|most| Remaining { most, left: 0, reset: *retry_after })
+        }
         _ => None,
     }
 }

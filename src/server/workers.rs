@@ -162,9 +162,8 @@ async fn delete_expired(app: &App) -> Result<()> {
     let messages = messages::forget_old(&tx).await?;
     let passcodes = passcodes::forget_old(&tx).await?;
     let sessions = sessions::forget_old(&tx).await?;
-    let throttled = limits::forget_old_failures(&tx).await?;
-    let windows = limits::forget_ended_windows(&tx).await?;
+    let limits = limits::forget_ended(&tx).await?;
     tx.commit().await?;
-    tracing::debug!(keys, messages, passcodes, sessions, throttled, windows, "expired data was deleted");
+    tracing::debug!(keys, messages, passcodes, sessions, limits, "expired data was deleted");
     Ok(())
 }

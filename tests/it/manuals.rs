@@ -423,8 +423,18 @@ fn the_map_of_the_code_is_correct() {
 
 #[test]
 fn every_path_in_a_document_exists() {
-    let folders =
-        ["src/", "domain/", "entity/", "migration/", "tests/", "docs/", "scripts/", "benches/", ".ci/"];
+    let folders = [
+        "src/",
+        "bench/",
+        "domain/",
+        "entity/",
+        "migration/",
+        "tests/",
+        "docs/",
+        "scripts/",
+        "benches/",
+        ".ci/",
+    ];
     let mut missing = Vec::new();
     for (name, text) in all_documents() {
         for path in text.lines().filter(|line| !line.starts_with("```")).flat_map(code) {
@@ -454,7 +464,7 @@ fn sources(folder: &Path, found: &mut BTreeMap<PathBuf, String>) {
 #[test]
 fn every_name_in_the_architecture_exists() {
     let mut found = BTreeMap::new();
-    for folder in ["src", "domain", "entity", "migration", "tests/it"] {
+    for folder in ["src", "domain", "entity", "macros", "migration", "tests/it"] {
         sources(&root().join(folder), &mut found);
     }
     let is_word = |character: char| character.is_ascii_alphanumeric() || character == '_';

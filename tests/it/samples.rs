@@ -91,6 +91,7 @@ impl Reader {
             assert_eq!(payload.get("userErrors").unwrap_or(&json!([])), &json!([]), "{name}");
             for (name, path) in [
                 ("id", "/edges/0/node/id"),
+                ("id", "/edges/0/node/check/id"),
                 ("kycId", "/id"),
                 ("userId", "/user/id"),
                 ("accountId", "/account/id"),

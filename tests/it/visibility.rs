@@ -15,7 +15,7 @@ use domain::{
     kernel::{secrets::AssociatedData, visible::Owner},
 };
 use entity::{
-    Kind, kyc_document,
+    Kind, kyc, kyc_document, kyc_review,
     message::{self, Status},
     screening_exception, screening_hit,
 };
@@ -51,8 +51,8 @@ macro_rules! tables {
 
 tables! {
     visible:
-        account api_key bank_account fill instrument invitation kyc kyc_document message order partner position
-        screening_exception screening_hit transfer user;
+        account api_key bank_account fill instrument invitation kyc kyc_document kyc_review message order partner
+        position screening_exception screening_hit transfer user;
     hidden:
         audit_log: "read by operators from the database",
         bar: "shown as the bars of its instrument",
@@ -65,17 +65,16 @@ tables! {
         ledger_hold: "part of the ledger",
         ledger_release: "part of the ledger",
         ledger_transfer: "part of the ledger",
+        limit_use: "counts requests and failed attempts",
         login: "passwords",
         meta: "state of the installation",
         order_book: "state of the matching of orders",
         passcode: "one-time passwords",
         quote_override: "shown as the quote of its instrument",
-        rate_window: "counts requests",
         recovery: "password recoveries",
         screening_run: "progress of an import, the same for every operator",
         second_factor: "a user shows which factors they have",
         session: "tokens of signed-in users",
-        throttle: "counts failed attempts",
         timer: "scheduled work",
         watch_list: "the imported lists, the same for every operator",
         watch_list_name: "part of a watch list",
@@ -91,7 +90,9 @@ fn who_sees(table: &str) -> (Option<Scope>, &'static [&'static str]) {
         "account" | "transfer" | "order" | "fill" | "position" => (Some(Scope::Read), &["John", "Marry"]),
         "partner" => (Some(Scope::Read), &[]),
         "invitation" => (Some(Scope::Manage), &[]),
-        "api_key" | "message" | "screening_exception" | "screening_hit" => (Some(Scope::Operate), &[]),
+        "api_key" | "kyc_review" | "message" | "screening_exception" | "screening_hit" => {
+            (Some(Scope::Operate), &[])
+        }
         _ => panic!("say who may see the table {table}"),
     }
 }
@@ -188,6 +189,7 @@ pub struct Rows {
     earlier_transfer: String,
     pending_message: String,
     rotated_key: String,
+    waiting_review: String,
 }
 
 const REASON: &str = "Hidden reason";
@@ -232,6 +234,10 @@ impl Rows {
             graphql("invitation", "{ invitations { edges { node { id } } } }"),
             graphql("message", "{ sandboxOutbox { edges { node { id } } } }"),
             graphql("api_key", "{ apiKeys { edges { node { id } } } }"),
+            Way {
+                marker: self.waiting_review.clone(),
+                ..graphql("kyc_review", "{ kycReviews { edges { node { id } } } }")
+            },
             Way {
                 request: Request::Graphql(
                     "query($token: String!) { kycByToken(token: $token) { id } }",
@@ -330,6 +336,21 @@ impl Rows {
                 "kyc",
                 "screening_hit",
                 "query($id: ID!) { node(id: $id) { ... on WatchListHit { kyc { id } } } }",
+            ),
+            relation(
+                "kyc",
+                "kyc_review",
+                "query($id: ID!) { node(id: $id) { ... on KycReview { check { id } } } }",
+            ),
+            relation(
+                "user",
+                "kyc_review",
+                "query($id: ID!) { node(id: $id) { ... on KycReview { user { id } } } }",
+            ),
+            relation(
+                "kyc_review",
+                "kyc",
+                "query($id: ID!) { node(id: $id) { ... on Kyc { review { id } } } }",
             ),
             relation(
                 "kyc_document",
@@ -487,6 +508,40 @@ async fn findings_of(app: &TestApp, kyc_id: &str) -> [(&'static str, String); 3]
     ]
 }
 
+/// Adds a decided and a waiting review to an identity check and returns their ids.
+async fn reviews_of(app: &TestApp, kyc_id: &str) -> (String, String) {
+    let now = app.partner.clock_frozen_at.unwrap();
+    let tx = app.app.db.write().await.unwrap();
+    let check = kyc::Entity::find_by_id(kyc_id.parse::<Uuid>().unwrap()).one(&tx).await.unwrap().unwrap();
+    let decided = kyc_review::Model {
+        id: app.app.ids.next(Kind::KycReview),
+        partner_id: app.partner.id,
+        kyc_id: check.id,
+        user_id: check.user_id,
+        cause: kyc_review::Cause::Score,
+        requested_at: now,
+        outcome: Some(kyc::Outcome::Approved),
+        reviewed_by: None,
+        reviewed_at: Some(now),
+        reason: None,
+        ended_at: Some(now),
+    };
+    let waiting = kyc_review::Model {
+        id: app.app.ids.next(Kind::KycReview),
+        outcome: None,
+        reviewed_at: None,
+        ended_at: None,
+        ..decided.clone()
+    };
+    let mut check = check.into_active_model();
+    check.reviewed_at = Set(Some(now));
+    check.update(&tx).await.unwrap();
+    let decided = decided.into_active_model().reset_all().insert(&tx).await.unwrap();
+    let waiting = waiting.into_active_model().reset_all().insert(&tx).await.unwrap();
+    tx.commit().await.unwrap();
+    (decided.id.to_string(), waiting.id.to_string())
+}
+
 /// Posts a message to the outbox and one that waits to be sent, and returns the ids of both.
 async fn messages(app: &TestApp) -> (String, String) {
     let outbox = post(&app.app, &app.partner, mail("a@example.com", "Subject", "Words")).await.unwrap();
@@ -560,6 +615,8 @@ pub async fn rows_and_callers(app: &TestApp) -> (Rows, Vec<Caller>) {
         ("api_key", api_key),
     ];
     ids.extend(findings_of(app, &kyc).await);
+    let (decided_review, waiting_review) = reviews_of(app, &kyc).await;
+    ids.push(("kyc_review", decided_review));
     ids.push(("kyc", kyc));
     let rows = Rows {
         ids,
@@ -568,6 +625,7 @@ pub async fn rows_and_callers(app: &TestApp) -> (Rows, Vec<Caller>) {
         earlier_transfer,
         pending_message,
         rotated_key: text(&rotated["id"]),
+        waiting_review,
     };
 
     let key = async |name: &str, scopes: &[Scope]| Caller {

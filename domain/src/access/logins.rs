@@ -180,8 +180,8 @@ fn password_subjects(
 ) -> [limits::Subject; 2] {
     let client = address.map(|address| hex::encode(limits::address_key(address))).unwrap_or_default();
     [
-        limits::PASSWORD_FROM_CLIENT.of(app, partner_id, &format!("{client} {email}")),
-        limits::PASSWORD.of(app, partner_id, email),
+        limits::PASSWORD_FROM_CLIENT.of_partner(app, partner_id, &format!("{client} {email}")),
+        limits::PASSWORD.of_partner(app, partner_id, email),
     ]
 }
 
@@ -193,12 +193,12 @@ async fn verify_password(
     password: Secret<String>,
     stored: Option<String>,
 ) -> Result<bool> {
-    limits::count_attempt(app, subjects).await?;
+    limits::spend(app, subjects).await?;
     let verified = app.feature::<Pool>().verify(password, stored).await;
     match verified {
         Ok(true) => limits::succeeded(app, subjects).await?,
         Ok(false) => {}
-        Err(_) => limits::uncount_attempt(app, subjects).await?,
+        Err(_) => limits::revert(app, subjects).await?,
     }
     verified
 }

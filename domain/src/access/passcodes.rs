@@ -9,11 +9,12 @@ use crate::{
         app::App,
         audit_log, clock,
         command::{self, Command, CommandContext, Identified},
+        limits,
         secrets::{self, AssociatedData},
     },
     people::person::{self, Phone},
 };
-use chrono::Duration;
+use chrono::{DateTime, Duration, Utc};
 use entity::{
     Kind,
     message::{Channel, Purpose},
@@ -24,8 +25,8 @@ use entity::{
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, SqlErr,
-    sea_query::{Expr, ExprTrait, any},
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, SqlErr,
+    sea_query::{Expr, ExprTrait},
 };
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
@@ -34,9 +35,6 @@ use uuid::Uuid;
 /// How long a passcode is valid, and how many attempts it allows.
 const PASSCODE_TTL: Duration = Duration::minutes(5);
 const MAX_ATTEMPTS: i32 = 5;
-/// Minimum time between two passcodes, and most passcodes to one user and to one phone number in an hour.
-const RESEND_INTERVAL: Duration = Duration::seconds(30);
-const MAX_PER_HOUR: u64 = 5;
 
 /// Number of characters of a hash code.
 const HASH_CODE_LENGTH: usize = 24;
@@ -215,34 +213,25 @@ async fn require_allowed_rate(
     user_id: Uuid,
     new_phone: Option<&Vec<u8>>,
 ) -> Result<()> {
-    let (now, connection) = (clock::system_now(), ctx.tx);
+    let now = clock::system_now();
     let to_user = Column::UserId.eq(user_id);
-    let to_phone = match new_phone {
-        Some(phone) => Column::PartnerId.eq(ctx.partner.id).and(Column::PhoneIndex.eq(phone.clone())),
-        None => to_user.clone(),
-    };
-    let newest = passcode::Entity::find()
-        .filter(any![to_user.clone(), to_phone.clone()])
-        .order_by_desc(Column::SentAt)
-        .limit(1);
-    if let Some(newest) =
-        newest.one(connection).await?.filter(|newest| newest.sent_at + RESEND_INTERVAL > now)
-    {
-        return Err(too_many(newest.sent_at + RESEND_INTERVAL - now));
-    }
-    for subject in [to_user, to_phone] {
-        let an_hour_ago = now - Duration::hours(1);
-        let sent = passcode::Entity::find().filter(subject).filter(Column::SentAt.gt(an_hour_ago));
-        let oldest = sent.clone().order_by_asc(Column::SentAt).limit(1).one(connection).await?;
-        if sent.count(connection).await? >= MAX_PER_HOUR {
-            return Err(too_many(oldest.map_or(RESEND_INTERVAL, |oldest| oldest.sent_at - an_hour_ago)));
-        }
+    let to_phone =
+        new_phone.map(|phone| Column::PartnerId.eq(ctx.partner.id).and(Column::PhoneIndex.eq(phone.clone())));
+    let (since, count) = limits::PASSCODES.counted(now);
+    for subject in [Some(to_user), to_phone].into_iter().flatten() {
+        let sent: Vec<DateTime<Utc>> = passcode::Entity::find()
+            .select_only()
+            .column(Column::SentAt)
+            .filter(subject)
+            .filter(Column::SentAt.gt(since))
+            .order_by_desc(Column::SentAt)
+            .limit(count)
+            .into_tuple()
+            .all(ctx.tx)
+            .await?;
+        limits::PASSCODES.require_spaced(now, &sent)?;
     }
     Ok(())
-}
-
-fn too_many(wait: Duration) -> Error {
-    Error::TooMany { retry_after: u64::try_from(wait.num_seconds()).unwrap_or(0) + 1 }
 }
 
 #[derive(Serialize)]

@@ -69,7 +69,7 @@ pub async fn request(app: &App, actor: &Actor, email: &str) -> Result<()> {
 async fn send(app: &App, caller: Caller, request_id: Uuid, email: &str) -> Result<()> {
     let Ok(email) = Email::parse(email.trim()) else { return Ok(()) };
     let subject = [caller.access_scope.partner_id.as_bytes(), email.folded().as_bytes()].concat();
-    match limits::spend(app, limits::RECOVERY, &subject).await {
+    match limits::spend(app, &[limits::RECOVERY.of(app, &subject)]).await {
         // The caller must not learn that others have requested recoveries for this address.
         Err(Error::TooMany { .. }) => return Ok(()),
         spent => spent.map(|_| ())?,

@@ -124,10 +124,10 @@ struct VerifyTotp {
 /// times.
 pub async fn verify(app: &App, actor: &Actor, code: &str) -> Result<()> {
     let user = actor.signed_in()?.clone();
-    let subject = [limits::TOTP.of(app, user.partner_id, &user.user_id.to_string())];
+    let subject = [limits::TOTP.of_partner(app, user.partner_id, &user.user_id.to_string())];
     let present = second_factors::row(&app.db.read, user.user_id).await?.ok_or_else(not_enrolled)?;
     let sealed = present.totp.as_deref().ok_or_else(not_enrolled)?;
-    limits::count_attempt(app, &subject).await?;
+    limits::spend(app, &subject).await?;
     let secret = app.vault.open(associated_data(user.user_id, user.partner_id), sealed)?;
     let now = u64::try_from(clock::system_now().timestamp()).unwrap_or(0);
     // The library ignores blanks and dashes, but a code is exactly six digits.

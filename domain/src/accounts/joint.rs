@@ -6,7 +6,7 @@ use crate::{
     compliance::registration,
     kernel::{
         command::CommandContext,
-        limits::{self, Allowance},
+        limits::{self, Limit},
     },
     people::{applicants::NewUser, users},
 };
@@ -59,8 +59,8 @@ fn in_person(error: Error) -> Error {
     error.inside("person").inside(FIELD)
 }
 
-/// Returns the allowance that the registration of a new joint member spends.
-pub fn allowance(member: Option<&JointMember>) -> Option<Allowance> {
+/// Returns the limit that the registration of a new joint member uses.
+pub fn limit(member: Option<&JointMember>) -> Option<Limit> {
     matches!(member, Some(JointMember::New(_))).then_some(limits::SIGN_UP)
 }
 

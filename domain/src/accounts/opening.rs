@@ -11,7 +11,7 @@ use crate::{
         command::{Command, CommandContext},
         events::Event,
         ledger,
-        limits::Allowance,
+        limits::Limit,
         secrets,
     },
     people::users,
@@ -71,8 +71,8 @@ impl Command for OpenAccount {
         checks.done()
     }
 
-    fn allowance(&self) -> Option<Allowance> {
-        joint::allowance(self.joint_member.as_ref())
+    fn limit(&self) -> Option<Limit> {
+        joint::limit(self.joint_member.as_ref())
     }
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<account::Model> {

@@ -13,7 +13,7 @@ use crate::{
         actor::AccessScope,
         command::{Command, CommandContext},
         events::Event,
-        limits::Allowance,
+        limits::Limit,
     },
     people::users,
 };
@@ -62,8 +62,8 @@ impl Command for UpdateAccount {
         self.check_patch(mode).map_err(in_patch)
     }
 
-    fn allowance(&self) -> Option<Allowance> {
-        joint::allowance(self.joint_member.as_ref())
+    fn limit(&self) -> Option<Limit> {
+        joint::limit(self.joint_member.as_ref())
     }
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<account::Model> {

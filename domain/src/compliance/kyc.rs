@@ -104,9 +104,7 @@ pub async fn assess(
         questions_expire_at: None,
         answered_at: None,
         right_answers: None,
-        reviewed_by: None,
         reviewed_at: None,
-        review_reason: None,
         superseded_at: None,
     };
     if matches!(check.outcome, Outcome::Approved | Outcome::QuestionsRequired)
@@ -225,6 +223,7 @@ impl Assessed {
         if let Some(user_id) = self.check.user_id {
             if let Some(earlier) = current(ctx.tx, user_id).await? {
                 ctx.unschedule::<ExpireQuestions>(earlier.id).await?;
+                reviews::withdraw(ctx, &earlier).await?;
             }
             kyc::Entity::update_many()
                 .col_expr(kyc::Column::SupersededAt, Expr::value(ctx.now))
@@ -236,6 +235,9 @@ impl Assessed {
         let check = kyc::ActiveModel::from(self.check).reset_all().insert(ctx.tx).await?;
         for hit in self.hits {
             screening_hit::ActiveModel::from(hit).reset_all().insert(ctx.tx).await?;
+        }
+        if check.outcome == Outcome::ManualReview {
+            reviews::request(ctx, &check).await?;
         }
         schedule_expiry(ctx, &check).await?;
         ctx.record(Event::KycCreated((&check).into())).await?;
@@ -270,6 +272,7 @@ pub async fn settle(
         ctx.unschedule::<ExpireQuestions>(check.id).await?;
     }
     let check = kyc::ActiveModel::from(check).reset_all().update(ctx.tx).await?;
+    reviews::follow(ctx, &check).await?;
     ctx.record(event((&check).into())).await?;
     if let Some(user_id) = check.user_id {
         let user = user::Entity::find_by_id(user_id).one(ctx.tx).await?;

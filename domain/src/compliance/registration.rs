@@ -9,7 +9,7 @@ use crate::{
         audit_log, clock,
         command::{Command, CommandContext, Identified},
         events::Event,
-        limits::{self, Allowance},
+        limits::{self, Limit},
         pages::{Page, Slice},
     },
     people::{
@@ -59,7 +59,7 @@ impl Command for NewUser {
         self.checked(mode)
     }
 
-    fn allowance(&self) -> Option<Allowance> {
+    fn limit(&self) -> Option<Limit> {
         Some(limits::SIGN_UP)
     }
 

@@ -137,21 +137,23 @@ async fn write(
     Ok(id)
 }
 
-/// Returns whether a message with this purpose was posted about a user since this time, by the system clock.
-pub async fn posted_since(
+/// Returns when the last message with this purpose was posted about a user, by the system clock.
+pub async fn last_posted_at(
     connection: &impl ConnectionTrait,
     user_id: Uuid,
     purpose: Purpose,
-    since: DateTime<Utc>,
-) -> Result<bool> {
+) -> Result<Option<DateTime<Utc>>> {
     let newest = message::Entity::find()
         .filter(message::Column::UserId.eq(user_id))
         .filter(message::Column::Purpose.eq(purpose))
         .order_by_desc(message::Column::Id)
         .one(connection)
         .await?;
-    let posted_at = newest.and_then(|message| message.id.get_timestamp()).map_or(0, |at| at.to_unix().0);
-    Ok(i64::try_from(posted_at).unwrap_or(0) >= since.timestamp())
+    let posted_at = newest.and_then(|message| message.id.get_timestamp());
+    Ok(posted_at.and_then(|at| {
+        let (seconds, nanoseconds) = at.to_unix();
+        DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanoseconds)
+    }))
 }
 
 /// Parses and normalizes the address a message goes to.

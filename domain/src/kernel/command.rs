@@ -1,4 +1,4 @@
-//! Execution of commands: permission, checks of the input, the allowance of the caller's address, then one
+//! Execution of commands: permission, checks of the input, the limit of the caller's address, then one
 //! transaction with the idempotency key, the events and the audit line. A command runs to its end even if the
 //! caller disconnects.
 
@@ -10,7 +10,7 @@ use super::{
     events::{Event, EventBuilder},
     idempotency::{Claim, Key, Taken},
     ledger::{self, AccountId},
-    limits::{self, Allowance},
+    limits::{self, Limit},
     partner_settings::PartnerSettings,
     scheduler::Due,
     timers::{self, WakeAfterCommit},
@@ -50,8 +50,8 @@ pub trait Command: Serialize + Send + Sync + 'static {
     /// back.
     fn execute(&self, ctx: &CommandContext<'_>) -> impl Future<Output = Result<Self::Output>> + Send;
 
-    /// Returns the allowance of the caller's address that each use of this command spends.
-    fn allowance(&self) -> Option<Allowance> {
+    /// Returns the limit that each use of this command by the caller's address counts against.
+    fn limit(&self) -> Option<Limit> {
         None
     }
 
@@ -90,7 +90,7 @@ macro_rules! identified {
 }
 
 identified!(
-    account api_key bank_account fill instrument invitation kyc kyc_document message order partner position
+    account api_key bank_account fill instrument invitation kyc kyc_document kyc_review message order partner position
     screening_exception screening_hit session transfer user
 );
 
@@ -183,7 +183,7 @@ const MAX_ATTEMPTS: u32 = 5;
 /// Time after which an operation is not retried.
 const RETRY_FOR: Duration = Duration::from_secs(2);
 
-/// Executes a command for a caller: checks permission and input, spends the command's allowance, and takes at
+/// Executes a command for a caller: checks permission and input, counts it against its limit, and takes at
 /// least its minimum duration for a publishable key.
 ///
 /// Requests with the same idempotency key execute once and get the same answer. Refusals because of stored
@@ -195,9 +195,9 @@ pub async fn execute<C: Command>(
     command: C,
 ) -> Result<Answer<C::Output>> {
     let caller = permitted::<C>(actor)?;
-    if let Some(allowance) = command.allowance() {
+    if let Some(limit) = command.limit() {
         check(caller.mode, key.as_ref(), &command)?;
-        limits::by_address(app, allowance, actor.personal_address()).await?;
+        limits::by_address(app, limit, actor.personal_address()).await?;
     }
     let until = Instant::now() + C::MIN_DURATION;
     let answer = execute_for(app, caller, actor.request_id, key, command).await;
@@ -207,7 +207,7 @@ pub async fn execute<C: Command>(
     answer
 }
 
-/// Executes a command for a caller that has already been authorized. Neither spends the command's allowance nor
+/// Executes a command for a caller that has already been authorized. Neither counts it against its limit nor
 /// waits for its minimum duration.
 pub async fn execute_for<C: Command>(
     app: &App,

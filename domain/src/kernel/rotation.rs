@@ -30,11 +30,17 @@ struct Sealed {
     column: &'static str,
     /// Column name to which the ciphertexts are bound.
     place: &'static str,
+    /// Column with the id to which the ciphertexts are bound.
+    bound_to: &'static str,
 }
 
 impl Sealed {
     const fn new(table: &'static str, key: &'static str, column: &'static str, place: &'static str) -> Self {
-        Self { table, key, column, place }
+        Self { table, key, column, place, bound_to: key }
+    }
+
+    const fn bound_to(self, bound_to: &'static str) -> Self {
+        Self { bound_to, ..self }
     }
 }
 
@@ -46,7 +52,8 @@ const SEALED: &[Sealed] = &[
     Sealed::new("users", "id", "birth_date", "users.birth_date"),
     Sealed::new("kyc", "id", "applicant", "kyc.applicant"),
     Sealed::new("kyc", "id", "questions", "kyc.questions"),
-    Sealed::new("kyc", "id", "review_reason", "kyc.review_reason"),
+    // Reasons were columns of the check at first, and stay bound to it.
+    Sealed::new("kyc_review", "id", "reason", "kyc.review_reason").bound_to("kyc_id"),
     Sealed::new("kyc_document", "id", "name", "kyc_document.name"),
     Sealed::new("kyc_document", "id", "notes", "kyc_document.notes"),
     Sealed::new("kyc_document", "id", "content_key", "kyc_document.content_key"),
@@ -195,8 +202,8 @@ struct Batch {
     unreadable: Vec<String>,
 }
 
-/// Id of a row, its partner and the encrypted value.
-type Row = (Uuid, Uuid, Vec<u8>);
+/// Id of a row, the id to which the value is bound, the partner and the encrypted value.
+type Row = (Uuid, Uuid, Uuid, Vec<u8>);
 
 async fn reencrypt_batch(db: &Db, vault: &Vault, sealed: &Sealed, rows: &[Row]) -> Result<Batch> {
     for attempt in 1.. {
@@ -213,8 +220,8 @@ async fn reencrypt_batch(db: &Db, vault: &Vault, sealed: &Sealed, rows: &[Row]) 
 async fn reencrypt_batch_once(db: &Db, vault: &Vault, sealed: &Sealed, rows: &[Row]) -> Result<Batch> {
     let mut batch = Batch::default();
     let mut changes = Vec::new();
-    for (id, partner_id, value) in rows {
-        let place = AssociatedData { column: sealed.place, row: *id, partner: *partner_id };
+    for (id, bound_to, partner_id, value) in rows {
+        let place = AssociatedData { column: sealed.place, row: *bound_to, partner: *partner_id };
         vault.ready_for(db, *partner_id).await?;
         if version_of(value) == vault.newest_version(*partner_id) {
             continue;
@@ -246,15 +253,16 @@ impl Sealed {
 
     /// Returns the next rows in the order of their ids.
     async fn page(&self, db: &Db, after: Uuid) -> Result<Vec<Row>> {
-        let Self { table, key, column, .. } = self;
+        let Self { table, key, column, bound_to, .. } = self;
         let text = format!(
-            "SELECT {key} AS id, partner_id, {column} AS sealed FROM {table} \
+            "SELECT {key} AS id, {bound_to} AS bound_to, partner_id, {column} AS sealed FROM {table} \
              WHERE length({column}) > 0 AND {key} > $1 ORDER BY {key} LIMIT {BATCH}"
         );
         let rows = db.read.query_all_raw(statement(db.backend(), &text, [after.into()])).await?;
         rows.iter()
             .map(|row| {
-                Ok((row.try_get("", "id")?, row.try_get("", "partner_id")?, row.try_get("", "sealed")?))
+                let (id, bound_to) = (row.try_get("", "id")?, row.try_get("", "bound_to")?);
+                Ok((id, bound_to, row.try_get("", "partner_id")?, row.try_get("", "sealed")?))
             })
             .collect()
     }

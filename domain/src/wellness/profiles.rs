@@ -9,12 +9,13 @@ use crate::{
         app::App,
         clock,
         command::{self, Command, CommandContext},
+        limits,
         secrets::Secret,
     },
     people::{applicants, profiles::full_name, user_changes::PersonPatch, users},
     settings::Settings,
 };
-use chrono::{Duration, NaiveDate};
+use chrono::NaiveDate;
 use entity::{
     invitation,
     message::{Channel, Purpose},
@@ -80,9 +81,6 @@ struct MailUserData {
     user_id: Uuid,
 }
 
-/// Minimum time between two e-mails of one user's data.
-const MAIL_INTERVAL: Duration = Duration::minutes(1);
-
 /// E-mails a user's data to the advisors, at most once a minute. Requires scope `manage`, or the user's own
 /// session. The e-mail does not contain the social security number or the birth date.
 pub async fn mail_data(app: &App, actor: &Actor, user_id: Uuid) -> Result<user::Model> {
@@ -100,11 +98,8 @@ impl Command for MailUserData {
         let user = users::within(ctx.tx, ctx.access_scope, self.user_id)
             .await?
             .ok_or_else(|| Refusal::not_found("userId"))?;
-        if messages::posted_since(ctx.tx, user.id, Purpose::AdvisorData, clock::system_now() - MAIL_INTERVAL)
-            .await?
-        {
-            return Err(Error::TooMany { retry_after: 60 });
-        }
+        let last = messages::last_posted_at(ctx.tx, user.id, Purpose::AdvisorData).await?;
+        limits::DATA_MAILS.require_spaced(clock::system_now(), last.as_slice())?;
         let advisors = match (&ctx.app.feature::<Settings>().advisors, ctx.partner.mode) {
             (Some(advisors), _) => advisors.clone(),
             (None, Mode::Sandbox) => "advisors@example.com".to_owned(),

@@ -1,12 +1,15 @@
 //! GraphQL types and operations for invitations.
 
 use crate::{
-    graphql::core::{
-        breadth::{Fetch, ListOf, fetch},
-        context::Viewpoint,
-        mutations::{Input, mutations, payload},
-        pages::PageArgs,
-        scalars::DateTime,
+    graphql::{
+        core::{
+            breadth::{Fetch, ListOf, fetch},
+            context::Viewpoint,
+            ids::IdOf,
+            pages::PageArgs,
+            scalars::DateTime,
+        },
+        people::users::User,
     },
     wire::Result,
 };
@@ -16,7 +19,7 @@ use domain::{
     kernel::ids,
 };
 use entity::{Kind, invitation};
-use macros::{Fields, breadth};
+use macros::{Fields, breadth, mutations};
 
 /// Invitation to sign up, bound to an e-mail address.
 #[derive(Clone)]
@@ -84,66 +87,6 @@ pub struct EmployerInput {
     retirement_institution_id: Option<String>,
 }
 
-/// Input for invitationCreate.
-#[derive(InputObject)]
-pub struct InvitationCreateInput {
-    /// Key chosen by the client. A retry with the same key and input returns the original result.
-    idempotency_key: Option<String>,
-    /// E-mail address that the invitation is sent to and bound to.
-    email: String,
-    /// Id of an existing user who can then sign in; omit it to invite a new user.
-    user_id: Option<ID>,
-    /// Employer to show in the user's profile.
-    employer: Option<EmployerInput>,
-}
-
-impl Input for InvitationCreateInput {
-    type Command = NewInvitation;
-
-    fn key(&self) -> Option<&str> {
-        self.idempotency_key.as_deref()
-    }
-
-    fn parse(self) -> domain::Result<NewInvitation> {
-        let (company_name, retirement_institution_id) = self
-            .employer
-            .map_or((None, None), |employer| (employer.company_name, employer.retirement_institution_id));
-        let user_id = self.user_id.map(|id| ids::parse(Kind::User, &id));
-        Ok(NewInvitation { email: self.email, user_id, company_name, retirement_institution_id })
-    }
-}
-
-/// Input for invitationRevoke.
-#[derive(InputObject)]
-pub struct InvitationRevokeInput {
-    /// Id of the invitation to revoke.
-    invitation_id: ID,
-}
-
-impl Input for InvitationRevokeInput {
-    type Command = RevokeInvitation;
-
-    fn parse(self) -> domain::Result<RevokeInvitation> {
-        Ok(RevokeInvitation { invitation_id: ids::parse(Kind::Invitation, &self.invitation_id) })
-    }
-}
-
-payload!(
-    /// Result of invitationCreate.
-    InvitationCreatePayload {
-        /// The invitation. Null if the request was refused.
-        invitation: Invitation
-    }
-);
-
-payload!(
-    /// Result of invitationRevoke.
-    InvitationRevokePayload {
-        /// The invitation. Null if the request was refused.
-        invitation: Invitation
-    }
-);
-
 #[derive(Default)]
 pub struct InvitationQuery;
 
@@ -168,10 +111,29 @@ impl InvitationQuery {
     }
 }
 
-mutations!(InvitationMutation {
+#[mutations]
+impl InvitationMutation {
     /// Creates an invitation that is valid for 14 days and sends it by e-mail. Requires scope `manage`.
-    invitation_create(InvitationCreateInput: "Input for invitationCreate.") -> InvitationCreatePayload,
+    #[answers(invitation: Invitation)]
+    fn invitation_create(
+        idempotency_key: Option<String>,
+        /// E-mail address that the invitation is sent to and bound to.
+        email: String,
+        /// Id of an existing user who can then sign in; omit it to invite a new user.
+        user_id: Option<IdOf<User>>,
+        /// Employer to show in the user's profile.
+        employer: Option<EmployerInput>,
+    ) -> NewInvitation {
+        let (company_name, retirement_institution_id) = employer
+            .map_or((None, None), |employer| (employer.company_name, employer.retirement_institution_id));
+        let user_id = user_id.map(Into::into);
+        NewInvitation { email, user_id, company_name, retirement_institution_id }
+    }
 
     /// Revokes an open invitation. Requires scope `manage`.
-    invitation_revoke(InvitationRevokeInput: "Input for invitationRevoke.") -> InvitationRevokePayload,
-});
+    #[answers(invitation: Invitation)]
+    fn invitation_revoke(
+        /// Id of the invitation to revoke.
+        invitation_id: IdOf<Invitation>,
+    ) -> RevokeInvitation;
+}

@@ -2,10 +2,7 @@
 
 use crate::{
     graphql::{
-        core::{
-            mutations::{Input, mutations, payload},
-            scalars::{DateTime, Decimal, Money, MoneyInput},
-        },
+        core::scalars::{DateTime, Decimal, Money, MoneyInput},
         sandbox::Partner,
     },
     wire::Result,
@@ -16,7 +13,7 @@ use domain::{
     kernel::partner_settings::{PartnerSettings as Settings, SettingsPatch},
 };
 use entity::partner;
-use macros::{Fields, Leaf};
+use macros::{Fields, Leaf, mutations};
 
 /// Settings of a partner.
 #[derive(Clone, Debug, Fields, SimpleObject)]
@@ -97,63 +94,41 @@ pub struct PartnerSettingsPatch {
     participation_cap: MaybeUndefined<Decimal>,
 }
 
-/// Input for partnerSettingsUpdate.
-#[derive(InputObject)]
-pub struct PartnerSettingsUpdateInput {
-    /// Key chosen by the client. A retry with the same key and input returns the original result.
-    idempotency_key: Option<String>,
-    /// New values of settings.
-    patch: PartnerSettingsPatch,
-    /// Time from which the new values are in force, by the partner's clock; now if omitted.
-    effective_from: Option<DateTime>,
-}
-
-impl Input for PartnerSettingsUpdateInput {
-    type Command = UpdatePartnerSettings;
-
-    fn key(&self) -> Option<&str> {
-        self.idempotency_key.as_deref()
-    }
-
-    fn parse(self) -> domain::Result<UpdatePartnerSettings> {
-        let market_buy_buffer = match self.patch.market_buy_buffer {
+#[mutations]
+impl PartnerSettingsMutation {
+    /// Changes settings of the partner from now on or from a later time. Existing orders and deposits are not
+    /// affected. Requires scope `operate`.
+    #[answers(partner: Partner = "The partner with its settings. Null if the request was refused.")]
+    fn partner_settings_update(
+        idempotency_key: Option<String>,
+        /// New values of settings.
+        patch: PartnerSettingsPatch,
+        /// Time from which the new values are in force, by the partner's clock; now if omitted.
+        effective_from: Option<DateTime>,
+    ) -> domain::Result<UpdatePartnerSettings> {
+        let market_buy_buffer = match patch.market_buy_buffer {
             MaybeUndefined::Undefined => None,
             MaybeUndefined::Null => Some(Settings::DEFAULT.market_buy_buffer),
             MaybeUndefined::Value(buffer) => Some(buffer.amount("patch.marketBuyBuffer")?),
         };
-        let deposit_limit = match self.patch.deposit_limit {
+        let deposit_limit = match patch.deposit_limit {
             MaybeUndefined::Undefined => None,
             MaybeUndefined::Null => Some(Settings::DEFAULT.deposit_limit),
             MaybeUndefined::Value(limit) => Some(limit.cents("patch.depositLimit")?),
         };
-        let fill_mode = match self.patch.fill_mode {
+        let fill_mode = match patch.fill_mode {
             MaybeUndefined::Undefined => None,
             MaybeUndefined::Null => Some(Settings::DEFAULT.fill_mode),
             MaybeUndefined::Value(mode) => Some(mode.into()),
         };
-        let participation_cap = match self.patch.participation_cap {
+        let participation_cap = match patch.participation_cap {
             MaybeUndefined::Undefined => None,
             MaybeUndefined::Null => Some(Settings::DEFAULT.participation_cap),
             MaybeUndefined::Value(cap) => Some(cap.amount("patch.participationCap")?),
         };
         Ok(UpdatePartnerSettings {
             patch: SettingsPatch { market_buy_buffer, deposit_limit, fill_mode, participation_cap },
-            effective_from: self.effective_from.map(|time| time.0),
+            effective_from: effective_from.map(|time| time.0),
         })
     }
 }
-
-payload!(
-    /// Result of partnerSettingsUpdate.
-    PartnerSettingsUpdatePayload {
-        /// The partner with its settings. Null if the request was refused.
-        partner: Partner
-    }
-);
-
-mutations!(PartnerSettingsMutation {
-    /// Changes settings of the partner from now on or from a later time. Existing orders and deposits are not
-    /// affected. Requires scope `operate`.
-    partner_settings_update(PartnerSettingsUpdateInput: "Input for partnerSettingsUpdate.")
-        -> PartnerSettingsUpdatePayload,
-});

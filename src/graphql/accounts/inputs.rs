@@ -1,15 +1,18 @@
-//! Inputs of the account mutations.
+//! Inputs and mutations of accounts.
 
 use super::{
-    AccountOwnership, AccountType,
+    Account, AccountOwnership, AccountType,
     options::{
         EmploymentStatus, InvestmentExperience, InvestmentObjective, LiquidWealthBand, MaritalStatus,
         RiskTolerance, WealthBand,
     },
 };
 use crate::graphql::{
-    core::{mutations::Input, scalars::Date},
-    people::users::inputs::{AddressInput, change},
+    core::{ids::IdOf, scalars::Date},
+    people::users::{
+        User,
+        inputs::{AddressInput, change},
+    },
 };
 use async_graphql::{ID, InputObject, MaybeUndefined, OneofObject};
 use domain::{
@@ -24,6 +27,7 @@ use domain::{
     },
 };
 use entity::Kind;
+use macros::mutations;
 
 /// Personal data of a new user.
 #[derive(InputObject)]
@@ -71,83 +75,6 @@ impl From<JointMemberInput> for JointMember {
     }
 }
 
-/// Input for accountOpen.
-#[derive(InputObject)]
-pub struct AccountOpenInput {
-    /// Key chosen by the client. A retry with the same key and input returns the original result.
-    idempotency_key: Option<String>,
-    /// Id of the primary owner. The identity of this user must be approved.
-    user_id: ID,
-    /// Individual or joint ownership.
-    #[graphql(default_with = "AccountOwnership::Individual")]
-    ownership: AccountOwnership,
-    /// Second owner of a `JOINT` account. Deposits and orders are refused until this owner is named and
-    /// approved.
-    joint_member: Option<JointMemberInput>,
-    /// Account type.
-    #[graphql(name = "type")]
-    kind: AccountType,
-    /// Marital status.
-    marital_status: MaritalStatus,
-    /// Country of citizenship as a three-letter ISO 3166-1 code, for example `USA`.
-    country_of_citizenship: String,
-    /// Employment status.
-    employment_status: EmploymentStatus,
-    /// Job title or occupation.
-    employment_position: String,
-    /// Name of the employer.
-    employer_name: String,
-    /// Annual income. Required for type `INVESTMENT`.
-    annual_income: Option<WealthBand>,
-    /// Investment objective. Required for type `INVESTMENT`.
-    investment_objective: Option<InvestmentObjective>,
-    /// Investment experience. Required for type `INVESTMENT`.
-    investment_experience: Option<InvestmentExperience>,
-    /// Liquid net worth. Required for type `INVESTMENT`.
-    net_liquid_worth: Option<LiquidWealthBand>,
-    /// Total net worth. Required for type `INVESTMENT`.
-    net_total_worth: Option<WealthBand>,
-    /// Whether the owner is a director, officer or 10% shareholder of a public company. Required for type
-    /// `INVESTMENT`.
-    is_director: Option<bool>,
-    /// Name of that public company. Required if `isDirector` is true.
-    director_of: Option<String>,
-    /// Risk tolerance. Required for type `INVESTMENT`.
-    risk_tolerance: Option<RiskTolerance>,
-}
-
-impl Input for AccountOpenInput {
-    type Command = OpenAccount;
-
-    fn key(&self) -> Option<&str> {
-        self.idempotency_key.as_deref()
-    }
-
-    fn parse(self) -> domain::Result<OpenAccount> {
-        Ok(OpenAccount {
-            user_id: ids::parse(Kind::User, &self.user_id),
-            ownership: self.ownership.text(),
-            joint_member: self.joint_member.map(JointMember::from),
-            kind: self.kind.text(),
-            profile: Profile {
-                marital_status: self.marital_status.text(),
-                country_of_citizenship: self.country_of_citizenship,
-                employment_status: self.employment_status.text(),
-                employment_position: self.employment_position,
-                employer_name: self.employer_name,
-                annual_income: self.annual_income.map(WealthBand::text),
-                investment_objective: self.investment_objective.map(InvestmentObjective::text),
-                investment_experience: self.investment_experience.map(InvestmentExperience::text),
-                net_liquid_worth: self.net_liquid_worth.map(LiquidWealthBand::text),
-                net_total_worth: self.net_total_worth.map(WealthBand::text),
-                is_director: self.is_director,
-                director_of: self.director_of,
-                risk_tolerance: self.risk_tolerance.map(RiskTolerance::text),
-            },
-        })
-    }
-}
-
 /// Changes to an account. Omitted fields stay unchanged.
 #[derive(InputObject)]
 pub struct AccountPatch {
@@ -187,28 +114,85 @@ pub struct AccountPatch {
     risk_tolerance: MaybeUndefined<RiskTolerance>,
 }
 
-/// Input for accountUpdate.
-#[derive(InputObject)]
-pub struct AccountUpdateInput {
-    /// Key chosen by the client. A retry with the same key and input returns the original result.
-    idempotency_key: Option<String>,
-    /// Id of the account.
-    account_id: ID,
-    /// Changes to make.
-    patch: AccountPatch,
-}
-
-impl Input for AccountUpdateInput {
-    type Command = UpdateAccount;
-
-    fn key(&self) -> Option<&str> {
-        self.idempotency_key.as_deref()
+#[mutations]
+impl AccountMutation {
+    /// Opens an individual or joint account for an approved user. Requires scope `manage`.
+    #[answers(account: Account)]
+    fn account_open(
+        idempotency_key: Option<String>,
+        /// Id of the primary owner. The identity of this user must be approved.
+        user_id: IdOf<User>,
+        /// Individual or joint ownership.
+        #[graphql(default_with = "AccountOwnership::Individual")]
+        ownership: AccountOwnership,
+        /// Second owner of a `JOINT` account. Deposits and orders are refused until this owner is named and
+        /// approved.
+        joint_member: Option<JointMemberInput>,
+        /// Account type.
+        #[graphql(name = "type")]
+        kind: AccountType,
+        /// Marital status.
+        marital_status: MaritalStatus,
+        /// Country of citizenship as a three-letter ISO 3166-1 code, for example `USA`.
+        country_of_citizenship: String,
+        /// Employment status.
+        employment_status: EmploymentStatus,
+        /// Job title or occupation.
+        employment_position: String,
+        /// Name of the employer.
+        employer_name: String,
+        /// Annual income. Required for type `INVESTMENT`.
+        annual_income: Option<WealthBand>,
+        /// Investment objective. Required for type `INVESTMENT`.
+        investment_objective: Option<InvestmentObjective>,
+        /// Investment experience. Required for type `INVESTMENT`.
+        investment_experience: Option<InvestmentExperience>,
+        /// Liquid net worth. Required for type `INVESTMENT`.
+        net_liquid_worth: Option<LiquidWealthBand>,
+        /// Total net worth. Required for type `INVESTMENT`.
+        net_total_worth: Option<WealthBand>,
+        /// Whether the owner is a director, officer or 10% shareholder of a public company. Required for type
+        /// `INVESTMENT`.
+        is_director: Option<bool>,
+        /// Name of that public company. Required if `isDirector` is true.
+        director_of: Option<String>,
+        /// Risk tolerance. Required for type `INVESTMENT`.
+        risk_tolerance: Option<RiskTolerance>,
+    ) -> OpenAccount {
+        OpenAccount {
+            user_id: user_id.into(),
+            ownership: ownership.text(),
+            joint_member: joint_member.map(JointMember::from),
+            kind: kind.text(),
+            profile: Profile {
+                marital_status: marital_status.text(),
+                country_of_citizenship,
+                employment_status: employment_status.text(),
+                employment_position,
+                employer_name,
+                annual_income: annual_income.map(WealthBand::text),
+                investment_objective: investment_objective.map(InvestmentObjective::text),
+                investment_experience: investment_experience.map(InvestmentExperience::text),
+                net_liquid_worth: net_liquid_worth.map(LiquidWealthBand::text),
+                net_total_worth: net_total_worth.map(WealthBand::text),
+                is_director,
+                director_of,
+                risk_tolerance: risk_tolerance.map(RiskTolerance::text),
+            },
+        }
     }
 
-    fn parse(self) -> domain::Result<UpdateAccount> {
-        let patch = self.patch;
-        Ok(UpdateAccount {
-            account_id: ids::parse(Kind::Account, &self.account_id),
+    /// Changes the financial profile, type or ownership of an active account. Requires scope `manage`.
+    #[answers(account: Account)]
+    fn account_update(
+        idempotency_key: Option<String>,
+        /// Id of the account.
+        account_id: IdOf<Account>,
+        /// Changes to make.
+        patch: AccountPatch,
+    ) -> UpdateAccount {
+        UpdateAccount {
+            account_id: account_id.into(),
             ownership: patch.ownership.map(AccountOwnership::text),
             joint_member: patch.joint_member.map(JointMember::from),
             kind: patch.kind.map(AccountType::text),
@@ -229,73 +213,36 @@ impl Input for AccountUpdateInput {
                 director_of: change(patch.director_of),
                 risk_tolerance: change(patch.risk_tolerance.map_value(RiskTolerance::text)),
             },
-        })
-    }
-}
-
-/// Input for accountFreeze.
-#[derive(InputObject)]
-pub struct AccountFreezeInput {
-    /// Key chosen by the client. A retry with the same key and input returns the original result.
-    idempotency_key: Option<String>,
-    /// Id of the account.
-    account_id: ID,
-    /// Reason, 1 to 500 characters. Only visible with scope `operate`.
-    reason: String,
-}
-
-impl Input for AccountFreezeInput {
-    type Command = FreezeAccount;
-
-    fn key(&self) -> Option<&str> {
-        self.idempotency_key.as_deref()
+        }
     }
 
-    fn parse(self) -> domain::Result<FreezeAccount> {
-        Ok(FreezeAccount { account_id: ids::parse(Kind::Account, &self.account_id), reason: self.reason })
-    }
-}
+    /// Freezes an active account: deposits and new orders are refused, but open orders can be canceled, and
+    /// pending activity settles. Requires scope `operate`.
+    #[answers(account: Account)]
+    fn account_freeze(
+        idempotency_key: Option<String>,
+        /// Id of the account.
+        account_id: IdOf<Account>,
+        /// Reason, 1 to 500 characters. Only visible with scope `operate`.
+        reason: String,
+    ) -> FreezeAccount;
 
-/// Input for accountUnfreeze.
-#[derive(InputObject)]
-pub struct AccountUnfreezeInput {
-    /// Key chosen by the client. A retry with the same key and input returns the original result.
-    idempotency_key: Option<String>,
-    /// Id of the account.
-    account_id: ID,
-}
+    /// Makes a frozen account active again. Requires scope `operate`.
+    #[answers(account: Account)]
+    fn account_unfreeze(
+        idempotency_key: Option<String>,
+        /// Id of the account.
+        account_id: IdOf<Account>,
+    ) -> UnfreezeAccount;
 
-impl Input for AccountUnfreezeInput {
-    type Command = UnfreezeAccount;
-
-    fn key(&self) -> Option<&str> {
-        self.idempotency_key.as_deref()
-    }
-
-    fn parse(self) -> domain::Result<UnfreezeAccount> {
-        Ok(UnfreezeAccount { account_id: ids::parse(Kind::Account, &self.account_id) })
-    }
-}
-
-/// Input for accountClose.
-#[derive(InputObject)]
-pub struct AccountCloseInput {
-    /// Key chosen by the client. A retry with the same key and input returns the original result.
-    idempotency_key: Option<String>,
-    /// Id of the account.
-    account_id: ID,
-    /// Reason, 1 to 500 characters. Only visible with scope `operate`.
-    reason: String,
-}
-
-impl Input for AccountCloseInput {
-    type Command = CloseAccount;
-
-    fn key(&self) -> Option<&str> {
-        self.idempotency_key.as_deref()
-    }
-
-    fn parse(self) -> domain::Result<CloseAccount> {
-        Ok(CloseAccount { account_id: ids::parse(Kind::Account, &self.account_id), reason: self.reason })
-    }
+    /// Permanently closes an account without cash, shares, open orders or pending transfers. Requires scope
+    /// `operate`.
+    #[answers(account: Account)]
+    fn account_close(
+        idempotency_key: Option<String>,
+        /// Id of the account.
+        account_id: IdOf<Account>,
+        /// Reason, 1 to 500 characters. Only visible with scope `operate`.
+        reason: String,
+    ) -> CloseAccount;
 }

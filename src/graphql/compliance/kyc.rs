@@ -14,7 +14,7 @@ use crate::{
         core::{
             breadth::{Children, Fetch, Lookup, One, fetch, lookup},
             context::Viewpoint,
-            loaders::HitsOf,
+            loaders::{HitsOf, ReviewOf},
             scalars::{DateTime, Decimal},
         },
         people::users::User,
@@ -28,7 +28,7 @@ use domain::{
     kernel::pages::{Order, Page},
     providers::identity::{Check, Part},
 };
-use entity::{kyc as row, screening_hit};
+use entity::{kyc as row, kyc_review, screening_hit};
 use macros::{Fields, Leaf, breadth};
 
 /// Identity check of a person (KYC).
@@ -121,9 +121,10 @@ impl Kyc {
         })
     }
 
-    /// Reviewer's decision. Null before a review, and without scope `operate`.
-    fn review(&self, view: &Viewpoint) -> Option<KycReview> {
-        KycReview::of(view, &self.0)
+    /// Last review that a reviewer decided. Null before a decision, and without scope `operate`.
+    fn review(&self, view: &Viewpoint) -> Lookup<ReviewOf, Option<KycReview>> {
+        let is_visible = self.0.reviewed_at.is_some() && kyc_review::Entity::access(view.actor()).is_ok();
+        lookup(is_visible.then_some(ReviewOf(self.0.id)), |_, review| Ok(review.map(KycReview)))
     }
 
     /// Time when the check was created.

@@ -5,25 +5,25 @@ use crate::{
     graphql::{
         access::keys::ApiKey,
         core::{
-            breadth::{ListOf, Maybe},
+            breadth::{ListOf, Maybe, One},
             context::Viewpoint,
-            mutations::{Input, mutations, payload},
+            ids::IdOf,
             pages::PageArgs,
             scalars::DateTime,
         },
+        people::users::User,
     },
     wire::Result,
 };
-use async_graphql::{ID, InputObject, SimpleObject};
+use async_graphql::{Enum, ID, SimpleObject};
 use chrono::Datelike;
 use domain::{
     Scope,
-    compliance::kyc::reviews::{self, ApproveKyc, Decision, DenyKyc},
-    kernel::ids,
+    compliance::kyc::reviews::{self, ApproveKyc, Decision, DenyKyc, Reviewed},
     people::person,
 };
-use entity::{Kind, kyc};
-use macros::{Fields, breadth};
+use entity::{kyc, kyc_review};
+use macros::{Fields, Leaf, breadth, mutations};
 
 /// Person being checked, with the data that a reviewer needs.
 #[derive(Clone, Fields, SimpleObject)]
@@ -67,24 +67,42 @@ impl KycApplicant {
     }
 }
 
-/// Reviewer's decision on an identity check.
+/// Review of an identity check: a wait for a reviewer, and the decision.
 #[derive(Clone)]
-pub struct KycReview(kyc::Model);
+pub struct KycReview(pub kyc_review::Model);
 
-impl KycReview {
-    /// Returns the review of a check, or `None` if there is none, and without scope `operate`.
-    pub fn of(view: &Viewpoint, check: &kyc::Model) -> Option<Self> {
-        let decided = view.actor().partner(Scope::Operate).is_ok() && check.reviewed_at.is_some();
-        decided.then(|| Self(check.clone()))
-    }
-}
-
-/// Reviewer's decision on an identity check.
+/// Review of an identity check: a wait for a reviewer, and the decision.
 #[breadth]
 impl KycReview {
-    /// Outcome of the check.
-    fn outcome(&self) -> KycOutcome {
-        self.0.outcome.into()
+    /// Opaque identifier.
+    pub fn id(&self) -> ID {
+        self.0.id.into()
+    }
+
+    /// Identity check to decide.
+    fn check(&self) -> One<Kyc> {
+        One::of(self.0.kyc_id)
+    }
+
+    /// User being checked; null for a check that was started without a user.
+    fn user(&self) -> Option<One<User>> {
+        self.0.user_id.map(One::of)
+    }
+
+    /// Why a reviewer must decide.
+    fn cause(&self) -> KycReviewCause {
+        self.0.cause.into()
+    }
+
+    /// Time when the check started to wait for a reviewer.
+    fn requested_at(&self) -> DateTime {
+        self.0.requested_at.into()
+    }
+
+    /// Outcome that the reviewer decided, `APPROVED` or `DENIED`. Null while the review waits, and if it ended
+    /// without a decision.
+    fn outcome(&self) -> Option<KycOutcome> {
+        self.0.outcome.map(KycOutcome::from)
     }
 
     /// Reason given by the reviewer.
@@ -101,87 +119,87 @@ impl KycReview {
     fn reviewed_at(&self) -> Option<DateTime> {
         self.0.reviewed_at.map(DateTime::from)
     }
-}
 
-/// Input for kycApprove.
-#[derive(InputObject)]
-pub struct KycApproveInput {
-    /// Key chosen by the client. A retry with the same key and input returns the original result.
-    idempotency_key: Option<String>,
-    /// Id of an identity check that is waiting for a review.
-    kyc_id: ID,
-    /// Reason for the decision, 1 to 500 characters.
-    reason: String,
-}
-
-/// Input for kycDeny.
-#[derive(InputObject)]
-pub struct KycDenyInput {
-    /// Key chosen by the client. A retry with the same key and input returns the original result.
-    idempotency_key: Option<String>,
-    /// Id of an identity check that is waiting for a review.
-    kyc_id: ID,
-    /// Reason for the decision, 1 to 500 characters.
-    reason: String,
-}
-
-impl Input for KycApproveInput {
-    type Command = ApproveKyc;
-
-    fn key(&self) -> Option<&str> {
-        self.idempotency_key.as_deref()
-    }
-
-    fn parse(self) -> domain::Result<ApproveKyc> {
-        Ok(ApproveKyc(Decision { kyc_id: ids::parse(Kind::Kyc, &self.kyc_id), reason: self.reason }))
+    /// Time when the review ended: the time of the decision, or when the check no longer needed one. Null while
+    /// the review waits.
+    fn ended_at(&self) -> Option<DateTime> {
+        self.0.ended_at.map(DateTime::from)
     }
 }
 
-impl Input for KycDenyInput {
-    type Command = DenyKyc;
-
-    fn key(&self) -> Option<&str> {
-        self.idempotency_key.as_deref()
-    }
-
-    fn parse(self) -> domain::Result<DenyKyc> {
-        Ok(DenyKyc(Decision { kyc_id: ids::parse(Kind::Kyc, &self.kyc_id), reason: self.reason }))
-    }
+/// Why an identity check went to a reviewer: the first reason that applies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Leaf)]
+#[graphql(remote = "entity::kyc_review::Cause")]
+pub enum KycReviewCause {
+    /// The applicant resembles a watch-list entry.
+    WatchListHit,
+    /// The applicant's name cannot be compared with the watch lists.
+    NotScreened,
+    /// The questions were answered wrongly, or not in time.
+    Answers,
+    /// The score is between 0.30 and 0.59.
+    Score,
+    /// An earlier check of the same person requires a reviewer.
+    EarlierCheck,
 }
 
-payload!(
-    /// Result of kycApprove.
-    KycApprovePayload {
-        /// The identity check. Null if the request was refused.
-        kyc: Kyc
-    }
-);
+/// Decided identity check with its review.
+#[derive(Default)]
+struct Decided {
+    kyc: Option<Kyc>,
+    review: Option<KycReview>,
+}
 
-payload!(
-    /// Result of kycDeny.
-    KycDenyPayload {
-        /// The identity check. Null if the request was refused.
-        kyc: Kyc
+impl From<Reviewed> for Decided {
+    fn from(reviewed: Reviewed) -> Self {
+        Self { kyc: Some(Kyc(reviewed.check)), review: reviewed.review.map(KycReview) }
     }
-);
+}
 
 #[derive(Default)]
 pub struct KycReviewQuery;
 
 #[breadth]
 impl KycReviewQuery {
-    /// Returns the identity checks that are waiting for a review, oldest first. Requires scope `operate`.
-    fn kyc_reviews(&self, view: &Viewpoint, page: PageArgs) -> Result<Option<ListOf<Kyc>>> {
+    /// Returns the reviews that are waiting for a decision, oldest first. Requires scope `operate`.
+    fn kyc_reviews(&self, view: &Viewpoint, page: PageArgs) -> Result<Option<ListOf<KycReview>>> {
         Ok(Some(ListOf::oldest_first(view, &page, reviews::queue(view.actor())?)?))
     }
 }
 
-mutations!(KycReviewMutation {
+#[mutations]
+impl KycReviewMutation {
     /// Approves an identity check; its watch-list hits must be cleared first. The calling key must not have
     /// entered or changed this user's data. Requires scope `operate`.
-    kyc_approve(KycApproveInput: "Input for kycApprove.") -> KycApprovePayload,
+    #[answers(
+        kyc: Kyc = "The identity check. Null if the request was refused.",
+        review: KycReview,
+        in Decided
+    )]
+    fn kyc_approve(
+        idempotency_key: Option<String>,
+        /// Id of an identity check that is waiting for a review.
+        kyc_id: IdOf<Kyc>,
+        /// Reason for the decision, 1 to 500 characters.
+        reason: String,
+    ) -> ApproveKyc {
+        ApproveKyc(Decision { kyc_id: kyc_id.into(), reason })
+    }
 
     /// Denies an identity check. The calling key must not have entered or changed this user's data. Requires
     /// scope `operate`.
-    kyc_deny(KycDenyInput: "Input for kycDeny.") -> KycDenyPayload,
-});
+    #[answers(
+        kyc: Kyc = "The identity check. Null if the request was refused.",
+        review: KycReview,
+        in Decided
+    )]
+    fn kyc_deny(
+        idempotency_key: Option<String>,
+        /// Id of an identity check that is waiting for a review.
+        kyc_id: IdOf<Kyc>,
+        /// Reason for the decision, 1 to 500 characters.
+        reason: String,
+    ) -> DenyKyc {
+        DenyKyc(Decision { kyc_id: kyc_id.into(), reason })
+    }
+}

@@ -3,20 +3,17 @@
 use super::kyc::Kyc;
 use crate::graphql::core::{
     breadth::{Fetch, Lookup, One, fetch, found, lookup},
+    ids::IdOf,
     loaders::ExceptionOf,
-    mutations::{Input, mutations, payload},
     scalars::{Date, DateTime, Decimal},
 };
-use async_graphql::{Enum, ID, InputObject, SimpleObject};
-use domain::{
-    compliance::{
-        kyc::hits::{self, ClearWatchListHit},
-        screening::{self, Compared, Part},
-    },
-    kernel::ids,
+use async_graphql::{Enum, ID, SimpleObject};
+use domain::compliance::{
+    kyc::hits::{self, ClearWatchListHit},
+    screening::{self, Compared, Part},
 };
-use entity::{Kind, screening_hit, screening_run, watch_list};
-use macros::{Fields, Leaf, breadth};
+use entity::{screening_hit, screening_run, watch_list};
+use macros::{Fields, Leaf, breadth, mutations};
 
 /// Watch-list entry that resembles the applicant of an identity check.
 #[derive(Clone)]
@@ -193,40 +190,6 @@ impl From<screening_run::Model> for WatchListScreening {
     }
 }
 
-/// Input for watchListHitClear.
-#[derive(InputObject)]
-pub struct WatchListHitClearInput {
-    /// Key chosen by the client. A retry with the same key and input returns the original result.
-    idempotency_key: Option<String>,
-    /// Id of the hit.
-    hit_id: ID,
-    /// Why the entry is a different person, 1 to 500 characters.
-    reason: String,
-    /// Last day on which the exception is valid, from today to two years ahead.
-    until: Date,
-}
-
-impl Input for WatchListHitClearInput {
-    type Command = ClearWatchListHit;
-
-    fn key(&self) -> Option<&str> {
-        self.idempotency_key.as_deref()
-    }
-
-    fn parse(self) -> domain::Result<ClearWatchListHit> {
-        let hit_id = ids::parse(Kind::ScreeningHit, &self.hit_id);
-        Ok(ClearWatchListHit { hit_id, reason: self.reason, until: self.until.0 })
-    }
-}
-
-payload!(
-    /// Result of watchListHitClear.
-    WatchListHitClearPayload {
-        /// The hit. Null if the request was refused.
-        hit: WatchListHit
-    }
-);
-
 #[derive(Default)]
 pub struct ScreeningQuery;
 
@@ -248,8 +211,21 @@ impl ScreeningQuery {
     }
 }
 
-mutations!(ScreeningMutation {
+#[mutations]
+impl ScreeningMutation {
     /// Clears a watch-list hit as a different person; once no hit is open, the identity check is decided
     /// again. The calling key must not have entered or changed this user's data. Requires scope `operate`.
-    watch_list_hit_clear(WatchListHitClearInput: "Input for watchListHitClear.") -> WatchListHitClearPayload,
-});
+    #[answers(hit: WatchListHit)]
+    fn watch_list_hit_clear(
+        idempotency_key: Option<String>,
+        /// Id of the hit.
+        hit_id: IdOf<WatchListHit>,
+        /// Why the entry is a different person, 1 to 500 characters.
+        reason: String,
+        /// Last day on which the exception is valid, from today to two years ahead.
+        until: Date,
+    ) -> ClearWatchListHit {
+        let hit_id = hit_id.into();
+        ClearWatchListHit { hit_id, reason, until: until.0 }
+    }
+}

@@ -1,6 +1,6 @@
 //! Mutations that run one command: from the input to the payload.
 
-use super::context::RequestContext;
+use super::{context::RequestContext, errors::UserError};
 use crate::wire::{self, Result};
 use async_graphql::Context;
 use domain::{
@@ -43,53 +43,63 @@ where
     Ok(Some(wire::answered(answer)?.into()))
 }
 
-/// Defines the mutations of an area that each run the command of their input.
-macro_rules! mutations {
-    ($name:ident { $($(#[$doc:meta])* $field:ident($input:ident: $about:tt) -> $payload:ident,)* }) => {
-        #[derive(Default)]
-        pub struct $name;
-
-        #[async_graphql::Object]
-        impl $name {
-            $(
-                $(#[$doc])*
-                async fn $field(
-                    &self,
-                    ctx: &async_graphql::Context<'_>,
-                    #[graphql(desc = $about)] input: $input,
-                ) -> $crate::wire::Result<Option<$payload>> {
-                    $crate::graphql::core::mutations::execute(ctx, input).await
-                }
-            )*
-        }
-    };
-}
-
-/// Defines the payload of a mutation: the result or the user errors, and the query root.
+/// Defines the payload of a mutation: the result or the user errors, and the query root. Several results are the
+/// fields of one struct, each an option: `KycApprovePayload in Reviewed { … }`.
 macro_rules! payload {
     ($(#[$doc:meta])* $payload:ident { $(#[$entity_doc:meta])* $entity:ident: $type:ty }) => {
-        $(#[$doc])*
-        #[derive(async_graphql::SimpleObject)]
-        pub struct $payload {
-            $(#[$entity_doc])*
-            $entity: Option<$type>,
-            /// Why the request was refused; empty on success.
-            user_errors: Vec<$crate::graphql::core::errors::UserError>,
-            /// Query root, to read more data in the same request.
-            query: $crate::graphql::Query,
-        }
+        $crate::graphql::core::mutations::payload_struct!(
+            $(#[$doc])* $payload { $(#[$entity_doc])* $entity: $type }
+        );
 
         impl<T: Into<$type>> From<std::result::Result<T, domain::Refusal>> for $payload {
             fn from(outcome: std::result::Result<T, domain::Refusal>) -> Self {
-                let query = $crate::graphql::Query::default();
-                match outcome {
-                    Ok(value) => Self { $entity: Some(value.into()), user_errors: Vec::new(), query },
-                    Err(refusal) => Self { $entity: None,
-                        user_errors: refusal.all().map(Into::into).collect(), query },
-                }
+                let (value, user_errors) = $crate::graphql::core::mutations::split(outcome);
+                Self { $entity: value, user_errors, query: $crate::graphql::Query::default() }
+            }
+        }
+    };
+    ($(#[$doc:meta])* $payload:ident in $source:ident {
+        $($(#[$entity_doc:meta])* $entity:ident: $type:ty),+
+    }) => {
+        $crate::graphql::core::mutations::payload_struct!(
+            $(#[$doc])* $payload { $($(#[$entity_doc])* $entity: $type),+ }
+        );
+
+        impl<T: Into<$source>> From<std::result::Result<T, domain::Refusal>> for $payload {
+            fn from(outcome: std::result::Result<T, domain::Refusal>) -> Self {
+                let (value, user_errors) = $crate::graphql::core::mutations::split(outcome);
+                let $source { $($entity),+ } = value.unwrap_or_default();
+                Self { $($entity,)+ user_errors, query: $crate::graphql::Query::default() }
             }
         }
     };
 }
 
-pub(crate) use {mutations, payload};
+macro_rules! payload_struct {
+    ($(#[$doc:meta])* $payload:ident { $($(#[$entity_doc:meta])* $entity:ident: $type:ty),+ }) => {
+        $(#[$doc])*
+        #[derive(async_graphql::SimpleObject)]
+        pub struct $payload {
+            $($(#[$entity_doc])* $entity: Option<$type>,)+
+            /// Why the request was refused; empty on success.
+            user_errors: Vec<$crate::graphql::core::errors::UserError>,
+            /// Query root, to read more data in the same request.
+            query: $crate::graphql::Query,
+        }
+    };
+}
+
+/// Converts a field of an input to the field of the command.
+pub fn convert<T: Into<U>, U>(field: T) -> U {
+    field.into()
+}
+
+/// Splits an outcome into the value of the payload and its user errors.
+pub fn split<T: Into<U>, U>(outcome: std::result::Result<T, Refusal>) -> (Option<U>, Vec<UserError>) {
+    match outcome {
+        Ok(value) => (Some(value.into()), Vec::new()),
+        Err(refusal) => (None, refusal.all().map(Into::into).collect()),
+    }
+}
+
+pub(crate) use {payload, payload_struct};

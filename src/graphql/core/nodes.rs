@@ -5,7 +5,7 @@ use crate::{
     graphql::{
         access::{invitations::Invitation, keys::ApiKey},
         accounts::Account,
-        compliance::{kyc::Kyc, kyc_documents::KycDocument, screening::WatchListHit},
+        compliance::{kyc::Kyc, kyc_documents::KycDocument, kyc_reviews::KycReview, screening::WatchListHit},
         delivery::messages::OutboxMessage,
         funding::{bank_accounts::BankAccount, transfers::Transfer},
         people::users::User,
@@ -30,8 +30,8 @@ use domain::{
 };
 use entity::positional::Positional;
 use entity::{
-    Kind, account, api_key, bank_account, fill, instrument, invitation, kyc, kyc_document, message, order,
-    partner, position, screening_hit, transfer, user,
+    Kind, account, api_key, bank_account, fill, instrument, invitation, kyc, kyc_document, kyc_review,
+    message, order, partner, position, screening_hit, transfer, user,
 };
 use futures_util::future::try_join_all;
 use uuid::Uuid;
@@ -125,6 +125,7 @@ nodes! {
     Invitation / invitation => Invitation,
     Kyc / kyc by UserId => Kyc,
     KycDocument / kyc_document by KycId => KycDocument,
+    KycReview / kyc_review => KycReview,
     Order / order by AccountId => Order,
     Message / message => OutboxMessage,
     Partner / partner => Partner,

@@ -1,20 +1,13 @@
 //! GraphQL types and mutations for external bank accounts.
 
 use crate::graphql::{
-    core::{
-        breadth::One,
-        mutations::{Input, mutations, payload},
-        scalars::DateTime,
-    },
+    core::{breadth::One, ids::IdOf, scalars::DateTime},
     people::users::User,
 };
-use async_graphql::{ID, InputObject};
-use domain::{
-    funding::bank_accounts::{LinkBankAccount, RemoveBankAccount, UpdateBankAccount},
-    kernel::ids,
-};
-use entity::{Kind, bank_account};
-use macros::breadth;
+use async_graphql::ID;
+use domain::funding::bank_accounts::{LinkBankAccount, RemoveBankAccount, UpdateBankAccount};
+use entity::bank_account;
+use macros::{breadth, mutations};
 
 /// External bank account that deposits are pulled from.
 #[derive(Clone)]
@@ -65,152 +58,55 @@ impl BankAccount {
     }
 }
 
-/// Input for bankAccountLink.
-#[derive(InputObject)]
-pub struct BankAccountLinkInput {
-    /// Key chosen by the client. A retry with the same key and input returns the original result.
-    idempotency_key: Option<String>,
-    /// Id of the owner. The identity of this user must be approved.
-    user_id: ID,
-    /// Account number, 4 to 17 letters and digits. The GraphQL API returns only the last digits.
-    number: String,
-    /// ABA routing number, nine digits.
-    routing_number: String,
-    /// Name chosen by the owner.
-    nickname: String,
-}
-
-impl Input for BankAccountLinkInput {
-    type Command = LinkBankAccount;
-
-    fn key(&self) -> Option<&str> {
-        self.idempotency_key.as_deref()
-    }
-
-    fn parse(self) -> domain::Result<LinkBankAccount> {
-        Ok(LinkBankAccount {
-            user_id: ids::parse(Kind::User, &self.user_id),
-            number: self.number,
-            routing_number: self.routing_number,
-            nickname: self.nickname,
-        })
-    }
-}
-
-payload!(
-    /// Result of bankAccountLink.
-    BankAccountLinkPayload {
-        /// The bank account. Null if the request was refused.
-        bank_account: BankAccount
-    }
-);
-
-/// Input for bankAccountRename.
-#[derive(InputObject)]
-pub struct BankAccountRenameInput {
-    /// Key chosen by the client. A retry with the same key and input returns the original result.
-    idempotency_key: Option<String>,
-    /// Id of the bank account.
-    bank_account_id: ID,
-    /// New name.
-    nickname: String,
-}
-
-/// Input for bankAccountSetDefault.
-#[derive(InputObject)]
-pub struct BankAccountSetDefaultInput {
-    /// Key chosen by the client. A retry with the same key and input returns the original result.
-    idempotency_key: Option<String>,
-    /// Id of the bank account.
-    bank_account_id: ID,
-    /// `true` makes this the default bank account of its owner instead of any other; `false` leaves the owner
-    /// without a default if this is the default.
-    #[graphql(default = true)]
-    is_default: bool,
-}
-
-/// Input for bankAccountRemove.
-#[derive(InputObject)]
-pub struct BankAccountRemoveInput {
-    /// Key chosen by the client. A retry with the same key and input returns the original result.
-    idempotency_key: Option<String>,
-    /// Id of the bank account.
-    bank_account_id: ID,
-}
-
-impl Input for BankAccountRenameInput {
-    type Command = UpdateBankAccount;
-
-    fn key(&self) -> Option<&str> {
-        self.idempotency_key.as_deref()
-    }
-
-    fn parse(self) -> domain::Result<UpdateBankAccount> {
-        let bank_account_id = ids::parse(Kind::BankAccount, &self.bank_account_id);
-        Ok(UpdateBankAccount { bank_account_id, nickname: Some(self.nickname), is_default: None })
-    }
-}
-
-impl Input for BankAccountSetDefaultInput {
-    type Command = UpdateBankAccount;
-
-    fn key(&self) -> Option<&str> {
-        self.idempotency_key.as_deref()
-    }
-
-    fn parse(self) -> domain::Result<UpdateBankAccount> {
-        let bank_account_id = ids::parse(Kind::BankAccount, &self.bank_account_id);
-        Ok(UpdateBankAccount { bank_account_id, nickname: None, is_default: Some(self.is_default) })
-    }
-}
-
-impl Input for BankAccountRemoveInput {
-    type Command = RemoveBankAccount;
-
-    fn key(&self) -> Option<&str> {
-        self.idempotency_key.as_deref()
-    }
-
-    fn parse(self) -> domain::Result<RemoveBankAccount> {
-        Ok(RemoveBankAccount { bank_account_id: ids::parse(Kind::BankAccount, &self.bank_account_id) })
-    }
-}
-
-payload!(
-    /// Result of bankAccountRename.
-    BankAccountRenamePayload {
-        /// The bank account. Null if the request was refused.
-        bank_account: BankAccount
-    }
-);
-
-payload!(
-    /// Result of bankAccountSetDefault.
-    BankAccountSetDefaultPayload {
-        /// The bank account. Null if the request was refused.
-        bank_account: BankAccount
-    }
-);
-
-payload!(
-    /// Result of bankAccountRemove.
-    BankAccountRemovePayload {
-        /// The removed bank account. Null if the request was refused.
-        bank_account: BankAccount
-    }
-);
-
-mutations!(BankAccountMutation {
+#[mutations]
+impl BankAccountMutation {
     /// Links a bank account of an approved user. Requires scope `manage`.
-    bank_account_link(BankAccountLinkInput: "Input for bankAccountLink.") -> BankAccountLinkPayload,
+    #[answers(bank_account: BankAccount)]
+    fn bank_account_link(
+        idempotency_key: Option<String>,
+        /// Id of the owner. The identity of this user must be approved.
+        user_id: IdOf<User>,
+        /// Account number, 4 to 17 letters and digits. The GraphQL API returns only the last digits.
+        number: String,
+        /// ABA routing number, nine digits.
+        routing_number: String,
+        /// Name chosen by the owner.
+        nickname: String,
+    ) -> LinkBankAccount;
 
     /// Renames a bank account. Requires scope `manage`.
-    bank_account_rename(BankAccountRenameInput: "Input for bankAccountRename.") -> BankAccountRenamePayload,
+    #[answers(bank_account: BankAccount)]
+    fn bank_account_rename(
+        idempotency_key: Option<String>,
+        /// Id of the bank account.
+        bank_account_id: IdOf<BankAccount>,
+        /// New name.
+        nickname: String,
+    ) -> UpdateBankAccount {
+        let bank_account_id = bank_account_id.into();
+        UpdateBankAccount { bank_account_id, nickname: Some(nickname), is_default: None }
+    }
 
     /// Makes a bank account its owner's default, or removes it as the default. Requires scope `manage`.
-    bank_account_set_default(BankAccountSetDefaultInput: "Input for bankAccountSetDefault.")
-        -> BankAccountSetDefaultPayload,
+    #[answers(bank_account: BankAccount)]
+    fn bank_account_set_default(
+        idempotency_key: Option<String>,
+        /// Id of the bank account.
+        bank_account_id: IdOf<BankAccount>,
+        /// `true` makes this the default bank account of its owner instead of any other; `false` leaves the owner
+        /// without a default if this is the default.
+        #[graphql(default = true)]
+        is_default: bool,
+    ) -> UpdateBankAccount {
+        let bank_account_id = bank_account_id.into();
+        UpdateBankAccount { bank_account_id, nickname: None, is_default: Some(is_default) }
+    }
 
     /// Removes a bank account that has no pending transfer. Requires scope `manage`.
-    bank_account_remove(BankAccountRemoveInput: "Input for bankAccountRemove.") -> BankAccountRemovePayload,
-});
+    #[answers(bank_account: BankAccount = "The removed bank account. Null if the request was refused.")]
+    fn bank_account_remove(
+        idempotency_key: Option<String>,
+        /// Id of the bank account.
+        bank_account_id: IdOf<BankAccount>,
+    ) -> RemoveBankAccount;
+}

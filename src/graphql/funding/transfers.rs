@@ -7,7 +7,7 @@ use crate::{
         core::{
             breadth::{ListOf, Maybe, One},
             context::Viewpoint,
-            mutations::{Input, mutations, payload},
+            ids::IdOf,
             pages::PageArgs,
             scalars::{Date, DateTime, Money, MoneyInput},
             sorts::sort_by,
@@ -16,12 +16,9 @@ use crate::{
     wire::Result,
 };
 use async_graphql::{Enum, ID, InputObject};
-use domain::{
-    funding::transfers::CreateDeposit,
-    kernel::{ids, lists::Filter},
-};
-use entity::{Kind, transfer};
-use macros::{Leaf, breadth};
+use domain::{funding::transfers::CreateDeposit, kernel::lists::Filter};
+use entity::transfer;
+use macros::{Leaf, breadth, mutations};
 
 /// ACH transfer between an external bank account and a brokerage account.
 #[derive(Clone)]
@@ -136,44 +133,6 @@ sort_by!(
     }
 );
 
-/// Input for depositCreate.
-#[derive(InputObject)]
-pub struct DepositCreateInput {
-    /// Key chosen by the client. A retry with the same key and input returns the original result.
-    idempotency_key: String,
-    /// Id of the brokerage account that receives the money.
-    account_id: ID,
-    /// Id of the bank account that the money is pulled from. It must belong to an owner of the brokerage
-    /// account.
-    bank_account_id: ID,
-    /// Amount in US dollars and cents, above zero.
-    amount: MoneyInput,
-}
-
-impl Input for DepositCreateInput {
-    type Command = CreateDeposit;
-
-    fn key(&self) -> Option<&str> {
-        Some(&self.idempotency_key)
-    }
-
-    fn parse(self) -> domain::Result<CreateDeposit> {
-        Ok(CreateDeposit {
-            account_id: ids::parse(Kind::Account, &self.account_id),
-            bank_account_id: ids::parse(Kind::BankAccount, &self.bank_account_id),
-            amount: self.amount.cents("amount")?,
-        })
-    }
-}
-
-payload!(
-    /// Result of depositCreate.
-    DepositCreatePayload {
-        /// The deposit. Null if the request was refused.
-        transfer: Transfer
-    }
-);
-
 #[derive(Default)]
 pub struct TransferQuery;
 
@@ -201,8 +160,25 @@ impl TransferQuery {
     }
 }
 
-mutations!(TransferMutation {
+#[mutations]
+impl TransferMutation {
     /// Deposits money from a bank account by ACH. It settles on the next banking day. Requires scope
     /// `transfer`.
-    deposit_create(DepositCreateInput: "Input for depositCreate.") -> DepositCreatePayload,
-});
+    #[answers(transfer: Transfer = "The deposit. Null if the request was refused.")]
+    fn deposit_create(
+        idempotency_key: String,
+        /// Id of the brokerage account that receives the money.
+        account_id: IdOf<Account>,
+        /// Id of the bank account that the money is pulled from. It must belong to an owner of the brokerage
+        /// account.
+        bank_account_id: IdOf<BankAccount>,
+        /// Amount in US dollars and cents, above zero.
+        amount: MoneyInput,
+    ) -> domain::Result<CreateDeposit> {
+        Ok(CreateDeposit {
+            account_id: account_id.into(),
+            bank_account_id: bank_account_id.into(),
+            amount: amount.cents("amount")?,
+        })
+    }
+}

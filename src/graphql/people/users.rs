@@ -16,7 +16,6 @@ use crate::{
             breadth::{ListOf, Lookup, Maybe, lookup},
             context::Viewpoint,
             loaders::{DefaultOf, FactorsOf, InvitationOf, KycOf},
-            mutations::mutations,
             pages::PageArgs,
             scalars::DateTime,
         },
@@ -35,7 +34,7 @@ use domain::{
     },
 };
 use entity::user;
-use inputs::{UserCreateInput, UserCreatePayload, UserUpdateInput, UserUpdatePayload};
+pub use inputs::UserMutation;
 use lists::{UserFilter, UserSort};
 use macros::{Fields, Leaf, breadth};
 
@@ -224,13 +223,3 @@ impl UserQuery {
         Ok(Some(ListOf::sorted(view, &page, filters, order_by)?))
     }
 }
-
-mutations!(UserMutation {
-    /// Creates a user and, if all required data is given, checks their identity. Requires scope `start` or
-    /// `manage`.
-    user_create(UserCreateInput: "Input for userCreate.") -> UserCreatePayload,
-
-    /// Changes or completes a user's data. A change of name, date of birth, social security number or address
-    /// repeats the identity check. Requires scope `manage`.
-    user_update(UserUpdateInput: "Input for userUpdate.") -> UserUpdatePayload,
-});

@@ -11,21 +11,20 @@ use crate::{
         core::{
             breadth::{ListOf, One},
             context::Viewpoint,
-            mutations::{Input, mutations, payload},
+            ids::IdOf,
             pages::PageArgs,
             scalars::{DateTime, Decimal, Money, MoneyInput},
         },
     },
     wire::Result,
 };
-use async_graphql::{Enum, ID, InputObject};
+use async_graphql::{Enum, ID};
 use domain::{
     Checks, Scope,
-    kernel::ids,
     trading::orders::{CancelOrder, PlaceOrder, ReplaceOrder},
 };
-use entity::{Kind, Price, Quantity, order};
-use macros::{Leaf, breadth};
+use entity::{Price, Quantity, order};
+use macros::{Leaf, breadth, mutations};
 
 pub use fills::Fill;
 pub use lists::{OrderFilter, OrderQuery};
@@ -237,36 +236,6 @@ pub enum OrderRejectCode {
     Invalid,
 }
 
-/// Input for orderPlace.
-#[derive(InputObject)]
-pub struct OrderPlaceInput {
-    /// Key chosen by the client. A retry with the same key and input returns the original result.
-    idempotency_key: String,
-    /// Id of the account that buys or sells.
-    account_id: ID,
-    /// Ticker symbol (case-insensitive) or instrument id.
-    symbol: String,
-    /// Buy or sell.
-    side: OrderSide,
-    /// Number of shares, above zero and with at most four decimals. Either this or `notional` is required.
-    quantity: Option<Decimal>,
-    /// Amount to trade for, only for market orders of the day. The number of shares follows from the price,
-    /// rounded down to four decimals.
-    notional: Option<MoneyInput>,
-    /// Order type.
-    #[graphql(name = "type", default_with = "OrderType::Market")]
-    kind: OrderType,
-    /// Highest price of a purchase or lowest price of a sale: a multiple of 0.01 from one dollar on, otherwise of
-    /// 0.0001. Required for LIMIT and STOP_LIMIT, and not allowed otherwise.
-    limit_price: Option<MoneyInput>,
-    /// Price at which the order is triggered, in the same steps. Required for STOP and STOP_LIMIT, and not allowed
-    /// otherwise.
-    stop_price: Option<MoneyInput>,
-    /// How long the order stays open.
-    #[graphql(default_with = "TimeInForce::Day")]
-    time_in_force: TimeInForce,
-}
-
 /// Quantity, amount, limit price and stop price of an order.
 type Numbers = (Option<Quantity>, Option<entity::Money>, Option<Price>, Option<Price>);
 
@@ -289,114 +258,75 @@ fn terms(
     Ok((quantity.flatten(), notional.flatten(), limit_price.flatten(), stop_price.flatten()))
 }
 
-impl Input for OrderPlaceInput {
-    type Command = PlaceOrder;
-
-    fn key(&self) -> Option<&str> {
-        Some(&self.idempotency_key)
-    }
-
-    fn parse(self) -> domain::Result<PlaceOrder> {
+#[mutations]
+impl OrderMutation {
+    /// Places an order and holds its cash or shares. A retry with the same `idempotencyKey` and input returns
+    /// the same order. Requires scope `trade`.
+    #[answers(order: Order)]
+    fn order_place(
+        idempotency_key: String,
+        /// Id of the account that buys or sells.
+        account_id: IdOf<Account>,
+        /// Ticker symbol (case-insensitive) or instrument id.
+        symbol: String,
+        /// Buy or sell.
+        side: OrderSide,
+        /// Number of shares, above zero and with at most four decimals. Either this or `notional` is required.
+        quantity: Option<Decimal>,
+        /// Amount to trade for, only for market orders of the day. The number of shares follows from the price,
+        /// rounded down to four decimals.
+        notional: Option<MoneyInput>,
+        /// Order type.
+        #[graphql(name = "type", default_with = "OrderType::Market")]
+        kind: OrderType,
+        /// Highest price of a purchase or lowest price of a sale: a multiple of 0.01 from one dollar on, otherwise
+        /// of 0.0001. Required for LIMIT and STOP_LIMIT, and not allowed otherwise.
+        limit_price: Option<MoneyInput>,
+        /// Price at which the order is triggered, in the same steps. Required for STOP and STOP_LIMIT, and not
+        /// allowed otherwise.
+        stop_price: Option<MoneyInput>,
+        /// How long the order stays open.
+        #[graphql(default_with = "TimeInForce::Day")]
+        time_in_force: TimeInForce,
+    ) -> domain::Result<PlaceOrder> {
         let (quantity, notional, limit_price, stop_price) =
-            terms(self.quantity, self.notional, self.limit_price, self.stop_price)?;
+            terms(quantity, notional, limit_price, stop_price)?;
         Ok(PlaceOrder {
-            account_id: Some(ids::parse(Kind::Account, &self.account_id)),
-            symbol: self.symbol,
-            side: self.side.into(),
-            kind: self.kind.into(),
+            account_id: Some(account_id.into()),
+            symbol,
+            side: side.into(),
+            kind: kind.into(),
             quantity,
             notional,
             limit_price,
             stop_price,
-            time_in_force: self.time_in_force.into(),
+            time_in_force: time_in_force.into(),
         })
     }
-}
-
-payload!(
-    /// Result of orderPlace.
-    OrderPlacePayload {
-        /// The order. Null if the request was refused.
-        order: Order
-    }
-);
-
-/// Input for orderCancel.
-#[derive(InputObject)]
-pub struct OrderCancelInput {
-    /// Key chosen by the client. A retry with the same key and input returns the original result.
-    idempotency_key: String,
-    /// Id of the order.
-    order_id: ID,
-}
-
-impl Input for OrderCancelInput {
-    type Command = CancelOrder;
-
-    fn key(&self) -> Option<&str> {
-        Some(&self.idempotency_key)
-    }
-
-    fn parse(self) -> domain::Result<CancelOrder> {
-        Ok(CancelOrder { order_id: ids::parse(Kind::Order, &self.order_id) })
-    }
-}
-
-payload!(
-    /// Result of orderCancel.
-    OrderCancelPayload {
-        /// The order. Null if the request was refused.
-        order: Order
-    }
-);
-
-/// Input for orderReplace. What is omitted stays as it is.
-#[derive(InputObject)]
-pub struct OrderReplaceInput {
-    /// Key chosen by the client. A retry with the same key and input returns the original result.
-    idempotency_key: String,
-    /// Id of the order.
-    order_id: ID,
-    /// New total number of shares; must be above the number that is filled.
-    quantity: Option<Decimal>,
-    /// New limit price.
-    limit_price: Option<MoneyInput>,
-    /// New stop price. Not allowed once the stop price was reached.
-    stop_price: Option<MoneyInput>,
-}
-
-impl Input for OrderReplaceInput {
-    type Command = ReplaceOrder;
-
-    fn key(&self) -> Option<&str> {
-        Some(&self.idempotency_key)
-    }
-
-    fn parse(self) -> domain::Result<ReplaceOrder> {
-        let (quantity, _, limit_price, stop_price) =
-            terms(self.quantity, None, self.limit_price, self.stop_price)?;
-        let order_id = ids::parse(Kind::Order, &self.order_id);
-        Ok(ReplaceOrder { order_id, quantity, limit_price, stop_price })
-    }
-}
-
-payload!(
-    /// Result of orderReplace.
-    OrderReplacePayload {
-        /// The order. Null if the request was refused.
-        order: Order
-    }
-);
-
-mutations!(OrderMutation {
-    /// Places an order and holds its cash or shares. A retry with the same `idempotencyKey` and input returns
-    /// the same order. Requires scope `trade`.
-    order_place(OrderPlaceInput: "Input for orderPlace.") -> OrderPlacePayload,
 
     /// Cancels an open order and releases its hold. Requires scope `trade`.
-    order_cancel(OrderCancelInput: "Input for orderCancel.") -> OrderCancelPayload,
+    #[answers(order: Order)]
+    fn order_cancel(
+        idempotency_key: String,
+        /// Id of the order.
+        order_id: IdOf<Order>,
+    ) -> CancelOrder;
 
-    /// Replaces the quantity or the prices of an open order, and changes what it holds accordingly. The order
-    /// keeps its id and its fills. Requires scope `trade`.
-    order_replace(OrderReplaceInput: "Input for orderReplace.") -> OrderReplacePayload,
-});
+    /// Replaces the quantity or the prices of an open order, and changes what it holds accordingly. What is omitted
+    /// stays as it is. The order keeps its id and its fills. Requires scope `trade`.
+    #[answers(order: Order)]
+    fn order_replace(
+        idempotency_key: String,
+        /// Id of the order.
+        order_id: IdOf<Order>,
+        /// New total number of shares; must be above the number that is filled.
+        quantity: Option<Decimal>,
+        /// New limit price.
+        limit_price: Option<MoneyInput>,
+        /// New stop price. Not allowed once the stop price was reached.
+        stop_price: Option<MoneyInput>,
+    ) -> domain::Result<ReplaceOrder> {
+        let (quantity, _, limit_price, stop_price) = terms(quantity, None, limit_price, stop_price)?;
+        Ok(ReplaceOrder { order_id: order_id.into(), quantity, limit_price, stop_price })
+    }
+}

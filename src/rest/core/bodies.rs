@@ -4,12 +4,15 @@
 //! docs/decisions/request-bodies.md.
 
 use super::{
+    answers::answer,
     deserializer::{JsonField, Wrong},
     errors::{self, Problem, documented_name},
+    requests::{Caller, Id, KeyHeader},
 };
 use axum::{
     body::Bytes,
-    extract::{FromRequest, Request},
+    extract::{FromRequest, Request, State},
+    response::Response,
 };
 use domain::{
     Actor, Refusal, Result,
@@ -19,7 +22,7 @@ use domain::{
         idempotency::Key,
     },
 };
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, value::RawValue};
 use utoipa::ToSchema;
 
@@ -42,6 +45,32 @@ pub trait RequestBody: DeserializeOwned + ToSchema {
     fn rules() -> Vec<Value> {
         Vec::new()
     }
+}
+
+/// Body of a request that runs one command for the object in the path. Derived with the attribute `runs`.
+pub trait Runs: RequestBody + Send + 'static {
+    type Command: Command;
+    type Answer: Shows<<Self::Command as Command>::Output> + ToSchema;
+
+    /// Returns the command; `id` is the id in the path.
+    fn command(self, id: &str) -> Self::Command;
+}
+
+/// Response body that shows the result of a command.
+pub trait Shows<T>: Serialize + Sized {
+    fn of(app: &App, result: &T) -> Result<Self>;
+}
+
+/// Handler of a route whose body runs one command.
+pub async fn run<B: Runs>(
+    State(app): State<App>,
+    actor: Caller,
+    KeyHeader(key): KeyHeader,
+    Id(id): Id,
+    body: Body<B>,
+) -> errors::Result<Response> {
+    let done = body.execute(&app, &actor, key, |body| body.command(&id)).await?;
+    Ok(answer(&done, &B::Answer::of(&app, &done.value)?))
 }
 
 /// Body of a request: the struct, or the refusal of the first field that is wrong.

@@ -1,11 +1,14 @@
 //! Route type shared by both APIs.
 
-use super::described::Description;
+use super::{
+    bodies::{Runs, run},
+    described::Description,
+};
 use axum::{
     Router,
-    routing::{MethodFilter, MethodRouter},
+    routing::{MethodFilter, MethodRouter, on},
 };
-use domain::app::App;
+use domain::{Scope, app::App, kernel::command::Command};
 
 /// One method of one path.
 pub struct Route {
@@ -13,6 +16,8 @@ pub struct Route {
     pub path: &'static str,
     filter: MethodFilter,
     handler: fn(MethodFilter) -> MethodRouter<App>,
+    /// Scope of the command that the route runs, if it does nothing else.
+    pub scope: Option<Scope>,
     /// Description for the OpenAPI document. A test checks that every route has one.
     pub description: Option<Description>,
 }
@@ -24,7 +29,23 @@ impl Route {
         filter: MethodFilter,
         handler: fn(MethodFilter) -> MethodRouter<App>,
     ) -> Self {
-        Self { method, path, filter, handler, description: None }
+        Self { method, path, filter, handler, scope: None, description: None }
+    }
+
+    /// Returns a route whose body runs one command for the object in the path.
+    const fn running<B: Runs>(self, summary: &'static str) -> Self {
+        let description = Description::new(summary).takes::<B>().answers::<B::Answer>();
+        Self { scope: Some(B::Command::SCOPE), ..self }.described(description)
+    }
+
+    /// POST that runs the command of its body.
+    pub const fn post_running<B: Runs>(path: &'static str, summary: &'static str) -> Self {
+        Self::post(path, |filter| on(filter, run::<B>)).running::<B>(summary)
+    }
+
+    /// PUT that runs the command of its body.
+    pub const fn put_running<B: Runs>(path: &'static str, summary: &'static str) -> Self {
+        Self::put(path, |filter| on(filter, run::<B>)).running::<B>(summary)
     }
 
     pub const fn described(mut self, description: Description) -> Self {

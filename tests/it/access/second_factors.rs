@@ -402,7 +402,7 @@ on_both! {
             "RATE_LIMITED",
             "five attempts were counted"
         );
-        app.backdate("throttle", "blocked_until", 31).await;
+        app.backdate("limit_use", "blocked_until", 31).await;
         verify(&app, &person, &code(&secret, 0)).await.entity("totpVerify", "twoFactor");
     }
 
@@ -421,7 +421,7 @@ on_both! {
             .count();
         assert_eq!((evaluated, throttled), (5, 95));
         assert_eq!(verify(&app, &person, &code(&secret, 0)).await.error_code(), "RATE_LIMITED");
-        app.backdate("throttle", "blocked_until", 31).await;
+        app.backdate("limit_use", "blocked_until", 31).await;
         verify(&app, &person, &code(&secret, 0)).await.entity("totpVerify", "twoFactor");
     }
 }

@@ -426,7 +426,7 @@ on_both! {
             let wait = right.body["errors"][0]["extensions"]["retryAfter"].as_u64().unwrap();
             assert!((1..=30).contains(&wait), "{wait}");
         }
-        app.backdate("throttle", "blocked_until", 31).await;
+        app.backdate("limit_use", "blocked_until", 31).await;
         app.sign_in("ada@example.com", "correct horse").await.entity("userSignIn", "session");
         app.sign_in("ada@example.com", "wrong horse").await.user_error("userSignIn");
         app.sign_in("ada@example.com", "correct horse").await.entity("userSignIn", "session");

@@ -2,6 +2,7 @@
 
 use crate::support::{
     DEPOSIT_CREATE, Folder, ORDER_PLACE, Options, TestApp, databases, on_both,
+    postgres::setting,
     process::{printed, run},
 };
 use domain::trading::bars;
@@ -118,7 +119,7 @@ fn many_bars(count: usize) -> String {
 on_both! {
     /// Prints how long an import takes; `COFFER_TEST_BARS` is the number of bars.
     async fn importing_bars_is_measured(app: TestApp) {
-        let count = std::env::var("COFFER_TEST_BARS").ok().map_or(20_000, |count| count.parse().unwrap());
+        let count = setting("COFFER_TEST_BARS").map_or(20_000, |count| count.parse().unwrap());
         let text = many_bars(count);
         let began = Instant::now();
         let file = bars::read(text.as_bytes()).unwrap();

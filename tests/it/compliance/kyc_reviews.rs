@@ -1,11 +1,13 @@
 //! The review queue: who may decide, what a reviewer sees, and the effects of a decision.
 
 use super::kyc_documents::{Applicant, applicant, documented};
-use crate::support::{Answer, TestApp, on_both, send, socket::Socket};
+use crate::support::{Answer, Folder, TestApp, older, on_both, send, socket::Socket};
 use domain::{Scope, access::keys};
-use entity::{audit_log, event, kyc, screening_hit};
+use entity::{Kind, audit_log, event, kyc, kyc_review, screening_hit};
 use futures_util::future::join_all;
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -16,7 +18,11 @@ const DENY: &str = "mutation($input: KycDenyInput!) { kycDeny(input: $input) {
     kyc { id outcome decidedAt review { outcome reason reviewedAt reviewer { id } } } userErrors { code \
     path message } } }";
 const QUEUE: &str = "query($first: Int, $after: String) { kycReviews(first: $first, after: $after) {
-    edges { cursor node { id outcome review { outcome } } } pageInfo { hasNextPage endCursor } } }";
+    edges { cursor node { outcome reviewedAt endedAt check { id outcome review { outcome } } } }
+    pageInfo { hasNextPage endCursor } } }";
+const REVIEW: &str =
+    "query($id: ID!) { node(id: $id) { id ... on KycReview { cause requestedAt outcome reason
+    reviewedAt endedAt reviewer { id } check { id } user { id } } } }";
 const LOOK: &str = "query($id: ID!) { node(id: $id) { id ... on Kyc { outcome
     applicant { firstName lastName email ssnLast4 birthYear city state } review { outcome reason } } } }";
 
@@ -58,9 +64,11 @@ async fn queue(app: &TestApp, key: &str) -> Vec<String> {
     edges
         .iter()
         .map(|edge| {
-            let (outcome, review) = (&edge["node"]["outcome"], &edge["node"]["review"]);
-            assert_eq!((outcome, review), (&json!("MANUAL_REVIEW"), &Value::Null));
-            edge["node"]["id"].as_str().unwrap().to_owned()
+            let review = &edge["node"];
+            let decision = [&review["outcome"], &review["reviewedAt"], &review["endedAt"]];
+            assert_eq!(decision, [&Value::Null; 3]);
+            assert_eq!(review["check"]["outcome"], "MANUAL_REVIEW");
+            review["check"]["id"].as_str().unwrap().to_owned()
         })
         .collect()
 }
@@ -324,6 +332,70 @@ on_both! {
         assert_eq!(status(&app, &rita.user_id).await.0, json!("APPROVED"));
     }
 
+    async fn a_review_has_an_id_and_says_when_why_and_how_it_ended(app: TestApp) {
+        let (rita, reviewer) = (applicant(&app, &app.key, "Review").await, reviewer(&app).await);
+        let waiting = "{ kycReviews { edges { node { id } } } }";
+        let ids = async || {
+            let answer = app.gql_as(Some(&reviewer), waiting, json!({})).await;
+            let edges = answer.data()["kycReviews"]["edges"].as_array().unwrap().clone();
+            edges.iter().map(|edge| edge["node"]["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        let read = async |id: &str| {
+            app.gql_as(Some(&reviewer), REVIEW, json!({ "id": id })).await.data()["node"].clone()
+        };
+        let first = ids().await.pop().unwrap();
+        let started = json!({ "id": first, "cause": "SCORE", "requestedAt": "2026-07-09T16:00:00Z",
+            "outcome": null, "reason": null, "reviewedAt": null, "endedAt": null, "reviewer": null,
+            "check": { "id": rita.kyc_id }, "user": { "id": rita.user_id } });
+        assert_eq!(read(&first).await, started);
+
+        // A later check replaces the first one, so its review ends without a decision.
+        app.advance_to("2026-07-09T17:00:00Z").await;
+        let changed = "mutation($input: ProfileUpdateInput!) { profileUpdate(input: $input) { user { kyc { id \
+            } } userErrors { code } } }";
+        let input = json!({ "userId": rita.user_id, "patch": { "fullName": "Rita Carter" } });
+        let later = app.gql(changed, json!({ "input": input })).await.entity("profileUpdate", "user").clone();
+        let mut withdrawn = started;
+        withdrawn["endedAt"] = json!("2026-07-09T17:00:00Z");
+        assert_eq!(read(&first).await, withdrawn);
+        let second = ids().await;
+        assert_eq!(second.len(), 1);
+        let expected = json!({ "id": second[0], "cause": "EARLIER_CHECK", "requestedAt": "2026-07-09T17:00:00Z",
+            "outcome": null, "reason": null, "reviewedAt": null, "endedAt": null, "reviewer": null,
+            "check": later["kyc"], "user": { "id": rita.user_id } });
+        assert_eq!(read(&second[0]).await, expected);
+
+        // The decision answers the review too.
+        app.advance_to("2026-07-09T18:00:00Z").await;
+        let approve = "mutation($input: KycApproveInput!) { kycApprove(input: $input) { review { id outcome \
+            reason } userErrors { code } } }";
+        let kyc_id = later["kyc"]["id"].as_str().unwrap();
+        let approved = decide(&app, &reviewer, approve, kyc_id, "Genuine.").await;
+        let review = json!({ "id": second[0], "outcome": "APPROVED", "reason": "Genuine." });
+        assert_eq!(approved.entity("kycApprove", "review"), &review);
+        let mut decided = expected;
+        for (name, value) in [
+            ("outcome", json!("APPROVED")),
+            ("reason", json!("Genuine.")),
+            ("reviewedAt", json!("2026-07-09T18:00:00Z")),
+            ("endedAt", json!("2026-07-09T18:00:00Z")),
+            ("reviewer", json!({ "id": id_of(&app, &reviewer).await })),
+        ] {
+            decided[name] = value;
+        }
+        assert_eq!(read(&second[0]).await, decided);
+        assert_eq!(ids().await, Vec::<String>::new());
+
+        // Unanswered questions are another cause; a refused decision has no review.
+        applicant(&app, &app.key, "Question").await;
+        app.advance_to("2026-07-10T18:00:00Z").await;
+        let third = read(&ids().await.pop().unwrap()).await;
+        assert_eq!((&third["cause"], &third["outcome"]), (&json!("ANSWERS"), &Value::Null));
+        let refused = decide(&app, &reviewer, approve, kyc_id, "Genuine.").await;
+        assert_eq!(refused.user_error("kycApprove")["code"], "KYC_NOT_OPEN");
+        assert_eq!(refused.data()["kycApprove"]["review"], Value::Null);
+    }
+
     async fn an_open_watch_list_hit_prevents_an_approval(app: TestApp) {
         let (rita, reviewer) = (applicant(&app, &app.key, "Review").await, reviewer(&app).await);
         let hit = screening_hit::Model {
@@ -414,7 +486,7 @@ on_both! {
         let first =
             app.gql_as(Some(&reviewer), QUEUE, json!({ "first": 2 })).await.data()["kycReviews"].clone();
         assert_eq!(
-            (&first["edges"][1]["node"]["id"], &first["pageInfo"]["hasNextPage"]),
+            (&first["edges"][1]["node"]["check"]["id"], &first["pageInfo"]["hasNextPage"]),
             (&json!(waiting[1]), &json!(true))
         );
         let next = app
@@ -423,7 +495,7 @@ on_both! {
         let next = &next.data()["kycReviews"];
         assert_eq!(
             (
-                &next["edges"][0]["node"]["id"],
+                &next["edges"][0]["node"]["check"]["id"],
                 next["edges"].as_array().unwrap().len(),
                 &next["pageInfo"]["hasNextPage"]
             ),
@@ -482,16 +554,96 @@ on_both! {
         );
         assert_eq!(audit_lines().await, [line]);
         // The reason is stored encrypted.
-        let row = kyc::Entity::find_by_id(rita.kyc_id.parse::<Uuid>().unwrap())
+        let row = kyc_review::Entity::find()
+            .filter(kyc_review::Column::KycId.eq(rita.kyc_id.parse::<Uuid>().unwrap()))
             .one(&app.app.db.read)
             .await
             .unwrap()
             .unwrap();
-        let reason = row.review_reason.unwrap();
+        let reason = row.reason.unwrap();
         assert!(!reason.windows(6).any(|window| window == b"secret"));
         assert_eq!(
             (row.reviewed_by, row.reviewed_at),
             (Some(line.0), Some(crate::support::THURSDAY.parse().unwrap()))
         );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reviews_from_before_they_had_rows_are_kept() {
+    let folder = Folder::new();
+    for older in older::databases(&folder, "m20261128_000018_kyc_reviews").await {
+        let at = |hour: u8| format!("'2026-07-09T{hour}:00:00Z'");
+        // Checks that wait, that were decided, that wait again after an approval, that were replaced while they
+        // waited, and that never needed a reviewer.
+        for (number, outcome, reviewed, superseded) in [
+            (1, "manual_review", false, false),
+            (2, "denied", true, true),
+            (3, "manual_review", true, false),
+            (4, "manual_review", false, true),
+            (5, "approved", false, true),
+        ] {
+            let (by, time, reason) = if reviewed {
+                (older.id(9), at(17), older.bytes("07"))
+            } else {
+                ("NULL".to_owned(), "NULL".to_owned(), "NULL".to_owned())
+            };
+            let superseded = if superseded { at(18) } else { "NULL".to_owned() };
+            older
+                .db
+                .execute_unprepared(&format!(
+                    "INSERT INTO kyc (id, partner_id, user_id, token, score, outcome, tags, decided_at, created_at, \
+                     parts, reviewed_by, reviewed_at, review_reason, superseded_at) VALUES ({}, {}, {}, \
+                     'S-{number}', 45, '{outcome}', '', {}, {}, '[]', {by}, {time}, {reason}, {superseded})",
+                    older.id_of(&format!("01900000000070008000000000{number:02x}0004")),
+                    older.id(7),
+                    older.id(8 + number),
+                    at(16),
+                    at(15)
+                ))
+                .await
+                .unwrap();
+        }
+        older.migrate().await;
+        let rows = kyc_review::Entity::find()
+            .order_by_asc(kyc_review::Column::KycId)
+            .order_by_asc(kyc_review::Column::Id)
+            .all(&older.db)
+            .await
+            .unwrap();
+        let id = |number: u128| Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 + number);
+        let time = |hour: u8| at(hour).trim_matches('\'').parse().unwrap();
+        let waiting = |number: u128| kyc_review::Model {
+            id: id((number << 16) + 0x011e),
+            partner_id: id(7),
+            kyc_id: id((number << 16) + 4),
+            user_id: Some(id(8 + number)),
+            cause: kyc_review::Cause::Score,
+            requested_at: time(16),
+            outcome: None,
+            reviewed_by: None,
+            reviewed_at: None,
+            reason: None,
+            ended_at: None,
+        };
+        let decided = |number: u128, outcome| kyc_review::Model {
+            id: id((number << 16) + 0x001e),
+            requested_at: time(15),
+            outcome: Some(outcome),
+            reviewed_by: Some(id(9)),
+            reviewed_at: Some(time(17)),
+            reason: Some(vec![7]),
+            ended_at: Some(time(17)),
+            ..waiting(number)
+        };
+        let expected = [
+            waiting(1),
+            decided(2, kyc::Outcome::Denied),
+            decided(3, kyc::Outcome::Approved),
+            waiting(3),
+            kyc_review::Model { ended_at: Some(time(18)), ..waiting(4) },
+        ];
+        assert_eq!(rows, expected);
+        assert!(rows.iter().all(|row| Kind::of(row.id) == Some(Kind::KycReview)));
     }
 }

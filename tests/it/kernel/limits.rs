@@ -1,23 +1,23 @@
 //! The limit of 10,000 requests per hour is exact, also across restarts and several servers.
 
 use crate::support::{
-    Answer, Folder, Options, TestApp, client, on_both, postgres_database,
+    Answer, Folder, Options, TestApp, client, older, on_both, postgres_database,
     process::{Process, create_key},
     send,
     socket::Socket,
 };
 use domain::{
     Actor, Error, Who,
-    app::{Setup, start},
+    app::{App, Setup, start},
     kernel::{
         actor::SignedInUser,
-        limits::{self, Allowance},
+        limits::{self, Limit, Remaining},
         rights::CACHE_TTL,
     },
 };
-use entity::partner::Mode;
+use entity::{limit_use, partner::Mode};
 use futures_util::future::join_all;
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, EntityTrait, QueryOrder};
 use serde_json::{Value, json};
 use std::{
     net::IpAddr,
@@ -164,9 +164,9 @@ fn hourly(requests_per_hour: u64) -> Options {
 /// request comes first to cache them.
 async fn refusals(app: &TestApp) -> Vec<String> {
     let about =
-        |sql: &String| ["rate_window", "api_key", "\"partner\""].iter().any(|table| sql.contains(table));
+        |sql: &String| ["limit_use", "api_key", "\"partner\""].iter().any(|table| sql.contains(table));
     assert!(
-        app.written.lock().unwrap().iter().any(|sql| sql.contains("INSERT INTO rate_window")),
+        app.written.lock().unwrap().iter().any(|sql| sql.contains("INSERT INTO limit_use")),
         "no writes were recorded"
     );
     app.app.monotonic.stop();
@@ -220,17 +220,22 @@ async fn every_response_reports_the_limit_and_a_refusal_runs_no_statements() {
     }
 }
 
+/// Spends one use of an allowance.
+async fn spend(app: &App, limit: Limit, subject: &[u8]) -> domain::Result<Remaining> {
+    Ok(limits::spend(app, &[limit.of(app, subject)]).await?.expect("an allowance has a remainder"))
+}
+
 on_both! {
     async fn a_new_window_starts_after_the_old_one_ended(app: TestApp) {
-        let allowance = Allowance { name: "test", most: 3, window: Duration::from_secs(3_600) };
-        let spend = || limits::spend(&app.app, allowance, b"subject");
+        let limit = Limit::allowance("test", 3, Duration::from_secs(3_600));
+        let spend = || spend(&app.app, limit, b"subject");
         for left in [2, 1, 0] {
             let remaining = spend().await.unwrap();
             assert_eq!((remaining.most, remaining.left), (3, left));
         }
         assert!(matches!(spend().await, Err(Error::TooMany { retry_after: 3_590..=3_600 })));
-        assert_eq!(limits::spend(&app.app, allowance, b"another subject").await.unwrap().left, 2);
-        let ended = "UPDATE rate_window SET ends_at = '2026-01-01T00:00:00+00:00'";
+        assert_eq!(self::spend(&app.app, limit, b"another subject").await.unwrap().left, 2);
+        let ended = "UPDATE limit_use SET ends_at = '2026-01-01T00:00:00+00:00'";
         app.app.db.for_migrations().execute_unprepared(ended).await.unwrap();
         app.expire_caches();
         for left in [2, 1, 0] {
@@ -238,7 +243,7 @@ on_both! {
         }
         assert!(spend().await.is_err());
         let tx = app.app.db.write().await.unwrap();
-        assert_eq!(limits::forget_ended_windows(&tx).await.unwrap(), 1);
+        assert_eq!(limits::forget_ended(&tx).await.unwrap(), 1);
         tx.commit().await.unwrap();
     }
 
@@ -246,12 +251,12 @@ on_both! {
     async fn a_small_limit_is_exact(app: TestApp) {
         let second = start(app.app.db.clone(), app.app.vault.clone(), Options::default().setup);
         for most in [1, 20, 70] {
-            let allowance = Allowance { name: "small", most, window: Duration::from_secs(60) };
+            let limit = Limit::allowance("small", most, Duration::from_secs(60));
             let subject = most.to_be_bytes();
             let all = async || {
                 let spends = (0..50)
                     .flat_map(|_| [&app.app, &second])
-                    .map(|app| limits::spend(app, allowance, &subject));
+                    .map(|app| spend(app, limit, &subject));
                 u64::try_from(join_all(spends).await.into_iter().flatten().count()).unwrap()
             };
             let mut passed = all().await;
@@ -268,8 +273,8 @@ on_both! {
 
     async fn a_returned_share_can_be_used_by_another_server(app: TestApp) {
         let second = start(app.app.db.clone(), app.app.vault.clone(), Options::default().setup);
-        let allowance = Allowance { name: "shared", most: 100, window: Duration::from_secs(60) };
-        let spend = |app| limits::spend(app, allowance, b"x");
+        let limit = Limit::allowance("shared", 100, Duration::from_secs(60));
+        let spend = |app| spend(app, limit, b"x");
         assert_eq!(spend(&app.app).await.unwrap().left, 99);
         let mut passed = 0;
         while spend(&second).await.is_ok() {
@@ -290,7 +295,7 @@ on_both! {
     async fn requests_are_limited_per_known_address(app: TestApp) {
         let slowing = start(app.app.db.clone(), app.app.vault.clone(), Setup::default());
         let address: IpAddr = "192.0.2.7".parse().unwrap();
-        for _ in 0..limits::ANONYMOUS_RECOVERY.most {
+        for _ in 0..10 {
             limits::by_address(&slowing, limits::ANONYMOUS_RECOVERY, Some(address)).await.unwrap();
         }
         let refused = limits::by_address(&slowing, limits::ANONYMOUS_RECOVERY, Some(address)).await;
@@ -370,5 +375,44 @@ async fn zero_disables_the_limit() {
     for app in TestApp::each_with(hourly(0)).await {
         let answer = app.gql(CHEAP, json!({})).await;
         assert_eq!((answer.status, answer.headers.contains_key("ratelimit-limit")), (200, false));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failures_and_windows_of_an_older_database_still_count() {
+    let folder = Folder::new();
+    for older in older::databases(&folder, "m20261128_000019_limit_uses").await {
+        for insert in [
+            format!(
+                "rate_window (key, ends_at, used, granted) VALUES ({}, '2026-07-09T17:00:00+00:00', 40, 20)",
+                older.bytes("01")
+            ),
+            format!(
+                "throttle (subject, failures, blocked_until, last_at) VALUES ({}, 6, \
+                 '2026-07-09T16:01:00+00:00', '2026-07-09T16:00:00+00:00')",
+                older.bytes("02")
+            ),
+        ] {
+            older.db.execute_unprepared(&format!("INSERT INTO {insert}")).await.unwrap();
+        }
+        older.migrate().await;
+        let at = |text: &str| text.parse().unwrap();
+        let window = limit_use::Model {
+            key: vec![1],
+            ends_at: at("2026-07-09T17:00:00Z"),
+            used: 40,
+            granted: 20,
+            blocked_until: None,
+        };
+        let failures = limit_use::Model {
+            key: vec![2],
+            ends_at: at("2026-07-10T16:00:00Z"),
+            used: 6,
+            granted: 1,
+            blocked_until: Some(at("2026-07-09T16:01:00Z")),
+        };
+        let found =
+            limit_use::Entity::find().order_by_asc(limit_use::Column::Key).all(&older.db).await.unwrap();
+        assert_eq!(found, [window, failures]);
     }
 }

@@ -48,7 +48,11 @@ impl OlderDatabase {
 
     /// Writes the id with this number in SQL.
     pub fn id(&self, number: u8) -> String {
-        let hex = format!("019000000000700080000000000000{number:02x}");
+        self.id_of(&format!("019000000000700080000000000000{number:02x}"))
+    }
+
+    /// Writes the id with these digits in SQL.
+    pub fn id_of(&self, hex: &str) -> String {
         if self.is_sqlite() { format!("x'{hex}'") } else { format!("'{hex}'") }
     }
 

@@ -2,8 +2,9 @@
 
 use super::{
     Assessed, ExpireQuestions, applicant, ask, close_questions, is_listed, locked, outcome_of, parts,
-    questions::PASS_MARK, reviews::require_independent_reviewer, schedule_expiry, settle, to_json,
-    update_user_status, was_denied_before, within,
+    questions::PASS_MARK,
+    reviews::{self, require_independent_reviewer},
+    schedule_expiry, settle, to_json, update_user_status, was_denied_before, within,
 };
 use crate::{
     Actor, Checks, Code, Error, Refusal, Result, Scope, Visible,
@@ -163,6 +164,7 @@ pub async fn reopen(
             check.tags = format!("{}{separator}{WATCH_LIST_TAG}", check.tags);
         }
         check = kyc::ActiveModel::from(check).reset_all().update(ctx.tx).await?;
+        reviews::follow(ctx, &check).await?;
     }
     for hit in new {
         ctx.record(Event::KycWatchListHitFound { check: (&check).into(), hit_id: hit.id }).await?;
@@ -280,14 +282,24 @@ async fn needs_reviewer(ctx: &CommandContext<'_>, check: &kyc::Model) -> Result<
 /// correction during an earlier review.
 async fn has_other_reason(connection: &impl ConnectionTrait, check: &kyc::Model) -> Result<bool> {
     let score = identity::score(&identity::unlisted(parts(check)));
-    let asked = check.questions_expire_at.is_some() || check.answered_at.is_some();
-    let by_answers = asked && check.right_answers.is_none_or(|right| right < PASS_MARK);
+    let asked = was_asked(check);
+    let by_answers = asked && !has_passed(check);
     let by_score = match outcome_of(score, false) {
         Outcome::ManualReview => true,
         Outcome::QuestionsRequired => asked,
         Outcome::Approved | Outcome::Denied => false,
     };
     Ok(by_answers || by_score || was_corrected_in_review(connection, check.id).await?)
+}
+
+/// Whether the applicant was asked questions.
+pub const fn was_asked(check: &kyc::Model) -> bool {
+    check.questions_expire_at.is_some() || check.answered_at.is_some()
+}
+
+/// Whether enough questions were answered correctly.
+pub fn has_passed(check: &kyc::Model) -> bool {
+    check.right_answers.is_some_and(|right| right >= PASS_MARK)
 }
 
 async fn was_corrected_in_review(connection: &impl ConnectionTrait, id: Uuid) -> Result<bool> {

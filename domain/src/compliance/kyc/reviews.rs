@@ -1,36 +1,142 @@
-//! Manual review of identity checks.
+//! Manual review of identity checks. Each wait for a reviewer is a row of its own: a check has several if a new
+//! watch list sends it to a reviewer again.
 
-use super::{APPLICANT, applicant, locked, settle, within};
+use super::{
+    APPLICANT, applicant,
+    hits::{has_passed, was_asked},
+    is_listed, locked, outcome_of, settle, within,
+};
 use crate::{
-    Actor, Code, Error, Refusal, Result, Scope,
+    Actor, Code, Error, Refusal, Result, Scope, Visible,
+    compliance::screening,
     kernel::{
+        actor::AccessScope,
         app::App,
         audit_log,
-        command::{Command, CommandContext},
+        command::{Command, CommandContext, Identified},
         events::{Event, EventType},
         lists::Filter,
         secrets::{AssociatedData, Secret},
+        visible::Owner,
     },
     people::applicants::Applicant,
 };
 use entity::{
-    api_key, event,
+    Kind, api_key, event,
     kyc::{self, Outcome},
+    kyc_review::{self, Cause},
     partner::Mode,
     screening_hit,
 };
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
-use serde::Serialize;
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect, sea_query::Expr,
+};
+use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use uuid::Uuid;
 
+/// Column of the reason, as associated data. Its row is the check, which had the reason at first.
 const REASON: &str = "kyc.review_reason";
 
-/// Returns the conditions on the identity checks that are waiting for a review. Requires scope `operate`.
+/// Reviews are visible to operators only.
+impl Visible for kyc_review::Entity {
+    const SCOPE: Scope = Scope::Operate;
+    const ID: kyc_review::Column = kyc_review::Column::Id;
+    const OWNER: Owner<kyc_review::Column> = Owner::Partner { partner: kyc_review::Column::PartnerId };
+}
+
+/// Returns the conditions on the reviews that are waiting for a decision. Requires scope `operate`.
 pub fn queue(actor: &Actor) -> Result<Vec<Filter>> {
-    actor.caller(Scope::Operate)?;
-    let undecided = Filter::one_of(kyc::Column::Outcome, [Outcome::ManualReview]);
-    Ok(undecided.into_iter().chain([Filter::is_null(kyc::Column::SupersededAt)]).collect())
+    kyc_review::Entity::access(actor)?;
+    Ok(vec![Filter::is_null(kyc_review::Column::EndedAt)])
+}
+
+/// Returns the reviews of several identity checks that a reviewer has decided, oldest first.
+pub async fn decided_of_checks(
+    connection: &impl ConnectionTrait,
+    access_scope: AccessScope,
+    checks: &[Uuid],
+) -> Result<Vec<kyc_review::Model>> {
+    let select = kyc_review::Entity::within(access_scope)
+        .filter(kyc_review::Column::KycId.is_in(checks.iter().copied()))
+        .filter(kyc_review::Column::Outcome.is_not_null())
+        .order_by_asc(kyc_review::Column::Id);
+    Ok(select.all(connection).await?)
+}
+
+/// Starts a review of a check that waits for a reviewer and had none.
+pub async fn request(ctx: &CommandContext<'_>, check: &kyc::Model) -> Result<()> {
+    let review = kyc_review::Model {
+        id: ctx.app.ids.next(Kind::KycReview),
+        partner_id: check.partner_id,
+        kyc_id: check.id,
+        user_id: check.user_id,
+        cause: cause(ctx, check).await?,
+        requested_at: ctx.now,
+        outcome: None,
+        reviewed_by: None,
+        reviewed_at: None,
+        reason: None,
+        ended_at: None,
+    };
+    kyc_review::ActiveModel::from(review).reset_all().insert(ctx.tx).await?;
+    Ok(())
+}
+
+/// Starts or ends the review of a check after a change, so that one waits exactly while the check does.
+pub async fn follow(ctx: &CommandContext<'_>, check: &kyc::Model) -> Result<()> {
+    if check.outcome != Outcome::ManualReview {
+        return end(ctx, check).await;
+    }
+    match waiting(ctx, check).await? {
+        Some(_) => Ok(()),
+        None => request(ctx, check).await,
+    }
+}
+
+/// Ends the review of a check that a later one supersedes.
+pub async fn withdraw(ctx: &CommandContext<'_>, check: &kyc::Model) -> Result<()> {
+    match check.outcome {
+        Outcome::ManualReview => end(ctx, check).await,
+        _ => Ok(()),
+    }
+}
+
+/// Ends the review of a check without a decision.
+async fn end(ctx: &CommandContext<'_>, check: &kyc::Model) -> Result<()> {
+    kyc_review::Entity::update_many()
+        .col_expr(kyc_review::Column::EndedAt, Expr::value(ctx.now))
+        .filter(kyc_review::Column::KycId.eq(check.id))
+        .filter(kyc_review::Column::EndedAt.is_null())
+        .exec(ctx.tx)
+        .await?;
+    Ok(())
+}
+
+/// Returns the review of a check that is waiting for a decision.
+async fn waiting(ctx: &CommandContext<'_>, check: &kyc::Model) -> Result<Option<kyc_review::Model>> {
+    let select = kyc_review::Entity::find()
+        .filter(kyc_review::Column::KycId.eq(check.id))
+        .filter(kyc_review::Column::EndedAt.is_null());
+    Ok(select.one(ctx.tx).await?)
+}
+
+/// Returns why a check goes to a reviewer; the first reason that applies.
+async fn cause(ctx: &CommandContext<'_>, check: &kyc::Model) -> Result<Cause> {
+    if is_listed(ctx.tx, check.id).await? {
+        return Ok(Cause::WatchListHit);
+    }
+    if let Some(person) = applicant(ctx.app, check)?
+        && screening::cannot_screen(ctx, person.reveal()).await?
+    {
+        return Ok(Cause::NotScreened);
+    }
+    Ok(match outcome_of(check.score, false) {
+        _ if was_asked(check) && !has_passed(check) => Cause::Answers,
+        Outcome::ManualReview => Cause::Score,
+        _ => Cause::EarlierCheck,
+    })
 }
 
 /// Returns the applicant of a check for its reviewer and writes the read to the audit log. Requires scope
@@ -48,10 +154,25 @@ pub async fn get_applicant_audited(
     Ok(found)
 }
 
-/// Returns the reason of a review; none if the check was not reviewed.
-pub fn reason(app: &App, check: &kyc::Model) -> Result<Option<Secret<String>>> {
-    let associated_data = AssociatedData { column: REASON, row: check.id, partner: check.partner_id };
-    check.review_reason.as_deref().map(|sealed| app.vault.open_text(associated_data, sealed)).transpose()
+/// Returns the reason of a review; none if it has not been decided.
+pub fn reason(app: &App, review: &kyc_review::Model) -> Result<Option<Secret<String>>> {
+    let data = AssociatedData { column: REASON, row: review.kyc_id, partner: review.partner_id };
+    review.reason.as_deref().map(|sealed| app.vault.open_text(data, sealed)).transpose()
+}
+
+/// An identity check and the review that decided it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Reviewed {
+    #[serde(flatten)]
+    pub check: kyc::Model,
+    /// Absent from responses that were stored before reviews had rows.
+    pub review: Option<kyc_review::Model>,
+}
+
+impl Identified for Reviewed {
+    fn id(&self) -> Uuid {
+        self.check.id
+    }
 }
 
 /// Decision about an identity check.
@@ -77,13 +198,13 @@ pub struct DenyKyc(pub Decision);
 impl Command for ApproveKyc {
     const NAME: &'static str = "kyc.approve";
     const SCOPE: Scope = Scope::Operate;
-    type Output = kyc::Model;
+    type Output = Reviewed;
 
     fn check(&self, _: Mode) -> Result<()> {
         self.0.check()
     }
 
-    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<kyc::Model> {
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<Reviewed> {
         self.0.decide(ctx, Outcome::Approved).await
     }
 }
@@ -93,13 +214,13 @@ impl Command for ApproveKyc {
 impl Command for DenyKyc {
     const NAME: &'static str = "kyc.deny";
     const SCOPE: Scope = Scope::Operate;
-    type Output = kyc::Model;
+    type Output = Reviewed;
 
     fn check(&self, _: Mode) -> Result<()> {
         self.0.check()
     }
 
-    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<kyc::Model> {
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<Reviewed> {
         self.0.decide(ctx, Outcome::Denied).await
     }
 }
@@ -113,7 +234,7 @@ impl Decision {
         }
     }
 
-    async fn decide(&self, ctx: &CommandContext<'_>, outcome: Outcome) -> Result<kyc::Model> {
+    async fn decide(&self, ctx: &CommandContext<'_>, outcome: Outcome) -> Result<Reviewed> {
         let mut check =
             locked(ctx, async || within(ctx.tx, ctx.access_scope, self.kyc_id).await, "kycId").await?;
         if check.outcome != Outcome::ManualReview {
@@ -128,11 +249,18 @@ impl Decision {
         if outcome == Outcome::Approved {
             require_no_open_hits(ctx, &check).await?;
         }
-        let associated_data = AssociatedData { column: REASON, row: check.id, partner: check.partner_id };
-        check.review_reason = Some(ctx.app.vault.seal(associated_data, self.reason.trim().as_bytes())?);
-        (check.outcome, check.decided_at) = (outcome, ctx.now);
-        (check.reviewed_by, check.reviewed_at) = (ctx.actor_id, Some(ctx.now));
-        settle(ctx, check, Event::KycReviewed).await
+        let review = waiting(ctx, &check).await?;
+        let review = review.ok_or_else(|| Error::broken("an identity check waits without a review"))?;
+        let data = AssociatedData { column: REASON, row: check.id, partner: check.partner_id };
+        let mut row: kyc_review::ActiveModel = review.into();
+        row.outcome = Set(Some(outcome));
+        row.reviewed_by = Set(ctx.actor_id);
+        row.reviewed_at = Set(Some(ctx.now));
+        row.reason = Set(Some(ctx.app.vault.seal(data, self.reason.trim().as_bytes())?));
+        row.ended_at = Set(Some(ctx.now));
+        let review = Some(row.update(ctx.tx).await?);
+        (check.outcome, check.decided_at, check.reviewed_at) = (outcome, ctx.now, Some(ctx.now));
+        Ok(Reviewed { check: settle(ctx, check, Event::KycReviewed).await?, review })
     }
 }
 

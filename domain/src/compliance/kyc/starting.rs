@@ -5,7 +5,7 @@ use crate::{
     Checks, Error, Result, Scope,
     kernel::{
         command::{Command, CommandContext},
-        limits::{self, Allowance},
+        limits::{self, Limit},
     },
     people::applicants::NewUser,
 };
@@ -34,7 +34,7 @@ impl Command for StartKyc {
         checks.done()
     }
 
-    fn allowance(&self) -> Option<Allowance> {
+    fn limit(&self) -> Option<Limit> {
         Some(limits::SIGN_UP)
     }
 

@@ -19,9 +19,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// Defines `Event` and `EventType` from one list: the name in the log, the variant and its payload.
+/// Defines `Event` and `EventType` from one list: the name in the log, the variant with its payload, and the object
+/// that the event begins or is about, in the field of its payload after `by`. For every list of event types there is
+/// the macro `event_types`.
 macro_rules! events {
-    ($($(#[$doc:meta])* $name:literal $variant:ident $payload:tt,)*) => {
+    ($($(#[$doc:meta])* $name:literal $variant:ident $payload:tt $link:ident $subject:ident $(by $field:ident)?,)*) => {
         /// An event with its payload.
         #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(tag = "type", content = "payload")]
@@ -45,6 +47,13 @@ macro_rules! events {
                     $(Self::$variant => $name,)*
                 }
             }
+
+            /// Whether the event creates its object, so that it is the first of its stream.
+            pub const fn begins_stream(self) -> bool {
+                match self {
+                    $(Self::$variant => begins!($link),)*
+                }
+            }
         }
 
         impl Event {
@@ -54,15 +63,61 @@ macro_rules! events {
                     $(Self::$variant { .. } => EventType::$variant,)*
                 }
             }
+
+            /// Returns the object that the event belongs to.
+            pub const fn subject(&self) -> Subject<'_> {
+                match self {
+                    $(with_subject!($variant $subject state $($field)?) => subject!($subject state),)*
+                }
+            }
         }
+
+        /// Passes every event type with its description to a macro.
+        #[macro_export]
+        macro_rules! event_types {
+            ($callback:ident) => {
+                $callback! { $($(#[$doc])* $variant,)* }
+            };
+        }
+    };
+}
+
+macro_rules! begins {
+    (begins) => {
+        true
+    };
+    (about) => {
+        false
+    };
+}
+
+/// The pattern of an event that binds its subject.
+macro_rules! with_subject {
+    ($variant:ident Partner $state:ident) => {
+        Event::$variant { .. }
+    };
+    ($variant:ident $subject:ident $state:ident) => {
+        Event::$variant { 0: $state, .. }
+    };
+    ($variant:ident $subject:ident $state:ident $field:ident) => {
+        Event::$variant { $field: $state, .. }
+    };
+}
+
+macro_rules! subject {
+    (Partner $state:ident) => {
+        Subject::Partner
+    };
+    ($subject:ident $state:ident) => {
+        Subject::$subject($state)
     };
 }
 
 events! {
     /// A partner was created.
-    "partner.created" PartnerCreated { id: Uuid, mode: Mode },
-    /// Settings of a partner were changed.
-    "partner.settings_changed" PartnerSettingsChanged(SettingsChange),
+    "partner.created" PartnerCreated { id: Uuid, mode: Mode } begins Partner,
+    /// Settings of the partner were changed.
+    "partner.settings_changed" PartnerSettingsChanged(SettingsChange) about Partner,
     /// An API key was issued.
     "api_key.issued" ApiKeyIssued {
         id: Uuid,
@@ -70,79 +125,79 @@ events! {
         /// Scopes, separated by spaces.
         scopes: String,
         rotated_from: Option<Uuid>,
-    },
+    } about Partner,
     /// An API key was revoked.
-    "api_key.revoked" ApiKeyRevoked { id: Uuid, public_id: String },
+    "api_key.revoked" ApiKeyRevoked { id: Uuid, public_id: String } about Partner,
     /// A user was created.
-    "user.created" UserCreated(UserState),
+    "user.created" UserCreated(UserState) begins User,
     /// A user's data was changed.
-    "user.updated" UserUpdated(UserState),
+    "user.updated" UserUpdated(UserState) about User,
     /// A user's identity verification status changed.
     "user.status_changed" UserStatusChanged {
         #[serde(flatten)]
         user: UserState,
         /// Status before the change.
         from: user::Status,
-    },
+    } about User by user,
     /// An identity check was created.
-    "kyc.created" KycCreated(CheckState),
+    "kyc.created" KycCreated(CheckState) begins Check,
     /// The data of an identity check was corrected.
-    "kyc.updated" KycUpdated(CheckState),
+    "kyc.updated" KycUpdated(CheckState) about Check,
     /// The questions of an identity check were answered.
-    "kyc.answered" KycAnswered(CheckState),
+    "kyc.answered" KycAnswered(CheckState) about Check,
     /// The time for answering the questions of an identity check ended.
-    "kyc.expired" KycExpired(CheckState),
+    "kyc.expired" KycExpired(CheckState) about Check,
     /// A document was uploaded for an identity check.
     "kyc.document_uploaded" KycDocumentUploaded {
         #[serde(flatten)]
         check: CheckState,
         document_id: Uuid,
-    },
+    } about Check by check,
     /// A watch-list hit was cleared.
-    "kyc.hit_cleared" KycHitCleared(CheckState),
+    "kyc.hit_cleared" KycHitCleared(CheckState) about Check,
     /// An entry of a new watch list resembles an existing user.
     "kyc.watch_list_hit_found" KycWatchListHitFound {
         #[serde(flatten)]
         check: CheckState,
         hit_id: Uuid,
-    },
+    } about Check by check,
     /// A reviewer approved or denied an identity check.
-    "kyc.reviewed" KycReviewed(CheckState),
+    "kyc.reviewed" KycReviewed(CheckState) about Check,
     /// An account was opened.
-    "account.created" AccountCreated(AccountState),
+    "account.created" AccountCreated(AccountState) begins Account,
     /// An account was changed.
-    "account.updated" AccountUpdated(AccountState),
+    "account.updated" AccountUpdated(AccountState) about Account,
     /// An account was frozen.
-    "account.frozen" AccountFrozen(AccountState),
+    "account.frozen" AccountFrozen(AccountState) about Account,
     /// An account was unfrozen.
-    "account.unfrozen" AccountUnfrozen(AccountState),
+    "account.unfrozen" AccountUnfrozen(AccountState) about Account,
     /// An account was closed.
-    "account.closed" AccountClosed(AccountState),
+    "account.closed" AccountClosed(AccountState) about Account,
     /// A bank account was linked.
-    "bank_account.created" BankAccountCreated(BankAccountState),
+    "bank_account.created" BankAccountCreated(BankAccountState) begins BankAccount,
     /// A bank account was changed.
     "bank_account.updated" BankAccountUpdated {
         #[serde(flatten)]
         bank_account: BankAccountState,
         default: bool,
-    },
+    } about BankAccount by bank_account,
     /// A bank account was removed.
-    "bank_account.deleted" BankAccountDeleted(BankAccountState),
+    "bank_account.deleted" BankAccountDeleted(BankAccountState) about BankAccount,
     /// A deposit was created.
-    "deposit.pending" DepositPending(TransferState),
+    "deposit.pending" DepositPending(TransferState) begins Transfer,
     /// A deposit settled; its money is available as cash.
-    "deposit.settled" DepositSettled(TransferState),
+    "deposit.settled" DepositSettled(TransferState) about Transfer,
     /// An order was accepted; its cash or shares are held.
-    "order.accepted" OrderAccepted(OrderState),
+    "order.accepted" OrderAccepted(OrderState) begins Order,
     /// An order was sent to the venue.
-    "order.new" OrderNew(OrderState),
+    "order.new" OrderNew(OrderState) about Order,
     /// Some shares of an order were filled.
     "order.partially_filled" OrderPartiallyFilled {
         #[serde(flatten)]
         order: OrderState,
         /// Price per share of the fill.
         price: Price,
-    },
+    } about Order by order,
     /// All shares of an order were filled.
     "order.filled" OrderFilled {
         #[serde(flatten)]
@@ -150,21 +205,21 @@ events! {
         /// Price per share of the fill; absent from older events.
         #[serde(skip_serializing_if = "Option::is_none")]
         price: Option<Price>,
-    },
+    } about Order by order,
     /// An order was canceled; its hold is released.
-    "order.canceled" OrderCanceled(OrderState),
+    "order.canceled" OrderCanceled(OrderState) about Order,
     /// An order expired; its hold is released.
-    "order.expired" OrderExpired(OrderState),
+    "order.expired" OrderExpired(OrderState) about Order,
     /// The price or the quantity of an open order was replaced.
-    "order.replaced" OrderReplaced(OrderState),
+    "order.replaced" OrderReplaced(OrderState) about Order,
     /// An order was rejected; its hold is released.
-    "order.rejected" OrderRejected(OrderState),
+    "order.rejected" OrderRejected(OrderState) about Order,
     /// A trade settled.
-    "trade.settled" TradeSettled(TradeState),
+    "trade.settled" TradeSettled(TradeState) begins Trade,
     /// The sandbox clock was frozen, started or moved.
-    "sandbox.clock_changed" SandboxClockChanged { frozen: bool, at: DateTime<Utc> },
+    "sandbox.clock_changed" SandboxClockChanged { frozen: bool, at: DateTime<Utc> } about Partner,
     /// A fixed quote was set or removed in the sandbox.
-    "sandbox.quote_set" SandboxQuoteSet { symbol: String, bid: Option<Price>, ask: Option<Price> },
+    "sandbox.quote_set" SandboxQuoteSet { symbol: String, bid: Option<Price>, ask: Option<Price> } about Partner,
     /// A bar of an instrument was pushed in the sandbox.
     "sandbox.bar_pushed" SandboxBarPushed {
         symbol: String,
@@ -174,9 +229,9 @@ events! {
         low: Price,
         close: Price,
         volume: Quantity,
-    },
+    } about Partner,
     /// The market hours of the sandbox were changed.
-    "sandbox.market_hours_set" SandboxMarketHoursSet { market_hours: MarketHours },
+    "sandbox.market_hours_set" SandboxMarketHoursSet { market_hours: MarketHours } about Partner,
 }
 
 /// A user after an event.
@@ -378,21 +433,6 @@ impl EventType {
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|event_type| event_type.name() == name)
     }
-
-    /// Whether the event creates its object, so that it is the first of its stream.
-    pub const fn begins_stream(self) -> bool {
-        matches!(
-            self,
-            Self::PartnerCreated
-                | Self::UserCreated
-                | Self::KycCreated
-                | Self::AccountCreated
-                | Self::BankAccountCreated
-                | Self::DepositPending
-                | Self::OrderAccepted
-                | Self::TradeSettled
-        )
-    }
 }
 
 impl Event {
@@ -436,49 +476,6 @@ impl Event {
             Subject::Transfer(transfer) => About::Account(transfer.account_id),
             Subject::Order(order) => About::Account(order.account_id),
             Subject::Trade(trade) => About::Account(trade.account_id),
-        }
-    }
-
-    /// Returns the object that the event belongs to.
-    pub const fn subject(&self) -> Subject<'_> {
-        match self {
-            Self::PartnerCreated { .. }
-            | Self::PartnerSettingsChanged(_)
-            | Self::ApiKeyIssued { .. }
-            | Self::ApiKeyRevoked { .. }
-            | Self::SandboxClockChanged { .. }
-            | Self::SandboxQuoteSet { .. }
-            | Self::SandboxBarPushed { .. }
-            | Self::SandboxMarketHoursSet { .. } => Subject::Partner,
-            Self::UserCreated(user) | Self::UserUpdated(user) | Self::UserStatusChanged { user, .. } => {
-                Subject::User(user)
-            }
-            Self::KycCreated(check)
-            | Self::KycUpdated(check)
-            | Self::KycAnswered(check)
-            | Self::KycExpired(check)
-            | Self::KycDocumentUploaded { check, .. }
-            | Self::KycHitCleared(check)
-            | Self::KycWatchListHitFound { check, .. }
-            | Self::KycReviewed(check) => Subject::Check(check),
-            Self::AccountCreated(account)
-            | Self::AccountUpdated(account)
-            | Self::AccountFrozen(account)
-            | Self::AccountUnfrozen(account)
-            | Self::AccountClosed(account) => Subject::Account(account),
-            Self::BankAccountCreated(bank_account)
-            | Self::BankAccountUpdated { bank_account, .. }
-            | Self::BankAccountDeleted(bank_account) => Subject::BankAccount(bank_account),
-            Self::DepositPending(transfer) | Self::DepositSettled(transfer) => Subject::Transfer(transfer),
-            Self::OrderAccepted(order)
-            | Self::OrderNew(order)
-            | Self::OrderPartiallyFilled { order, .. }
-            | Self::OrderFilled { order, .. }
-            | Self::OrderCanceled(order)
-            | Self::OrderExpired(order)
-            | Self::OrderReplaced(order)
-            | Self::OrderRejected(order) => Subject::Order(order),
-            Self::TradeSettled(trade) => Subject::Trade(trade),
         }
     }
 }

@@ -5,13 +5,13 @@
 //! the rest when it stops or when the caller is idle. The part that a killed server had taken counts as spent
 //! until the window ends.
 
-use super::REQUESTS;
+use super::{Limit, Policy, REQUESTS};
 use crate::{
     Error, Result,
     kernel::{app::App, clock},
 };
 use chrono::{DateTime, Utc};
-use entity::rate_window::{Column, Entity, Model};
+use entity::limit_use::{Column, Entity, Model};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, Statement, sea_query::Expr,
 };
@@ -25,8 +25,6 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 /// Number of uses in a window of system time, which opens with the first use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Allowance {
-    /// Distinguishes the allowances of one subject.
-    pub name: &'static str,
     pub most: u64,
     pub window: Duration,
 }
@@ -51,7 +49,7 @@ type Key = [u8; 32];
 #[derive(Debug)]
 pub struct Limits {
     /// None if requests are not limited.
-    pub requests: Option<Allowance>,
+    pub requests: Option<Limit>,
     pub(super) throttle: bool,
     windows: Mutex<HashMap<Key, Arc<Window>>>,
 }
@@ -60,8 +58,17 @@ impl Limits {
     /// Creates limits of `requests_per_hour`; 0 disables the limit. `throttle` enables the limits per
     /// address.
     pub fn new(requests_per_hour: u64, throttle: bool) -> Self {
-        let requests = (requests_per_hour > 0).then_some(Allowance { most: requests_per_hour, ..REQUESTS });
+        let requests = Limit::allowance(REQUESTS.name, requests_per_hour, super::HOUR);
+        let requests = (requests_per_hour > 0).then_some(requests);
         Self { requests, throttle, windows: Mutex::default() }
+    }
+
+    /// Returns how many requests an hour are allowed; none if requests are not limited.
+    pub fn most_requests(&self) -> Option<u64> {
+        match self.requests?.policy {
+            Policy::Allowance(Allowance { most, .. }) => Some(most),
+            Policy::GrowingDelay(_) | Policy::Spacing(_) => None,
+        }
     }
 
     fn windows(&self) -> MutexGuard<'_, HashMap<Key, Arc<Window>>> {
@@ -190,7 +197,7 @@ impl Window {
         let statement = Statement::from_sql_and_values(tx.get_database_backend(), take_part(), values);
         let Some(row) = Entity::find().from_raw_sql(statement).one(&tx).await? else {
             let row: Option<Model> = Entity::find_by_id(self.key.to_vec()).one(&tx).await?;
-            let row = row.ok_or_else(|| Error::broken("a rate window does not exist"))?;
+            let row = row.ok_or_else(|| Error::broken("a window of a limit does not exist"))?;
             return Err(self.state().refuse(row.ends_at, now, app.monotonic.now()));
         };
         tx.commit().await?;
@@ -261,7 +268,7 @@ fn seconds(until: DateTime<Utc>, now: DateTime<Utc>) -> u64 {
 }
 
 fn number(stored: i64) -> Result<u64> {
-    u64::try_from(stored).map_err(|_| Error::broken("a rate window has a negative count"))
+    u64::try_from(stored).map_err(|_| Error::broken("a window of a limit has a negative count"))
 }
 
 /// Returns the part to take from the remainder: a twentieth, at least 1 and at most 100.
@@ -272,23 +279,23 @@ fn part_of(left: i64) -> i64 {
 /// Returns the SQL that opens the window or takes a part of the remainder; it returns no row if nothing is
 /// left. It computes `part_of` in the database, so that two servers can take parts concurrently.
 fn take_part() -> String {
-    let left = "($5 - rate_window.used)";
+    let left = "($5 - limit_use.used)";
     let part = format!("CASE WHEN {left} >= 2000 THEN 100 WHEN {left} >= 20 THEN {left} / 20 ELSE 1 END");
-    let ended = "rate_window.ends_at <= $4";
+    let ended = "limit_use.ends_at <= $4";
     format!(
-        "INSERT INTO rate_window (key, ends_at, used, granted) VALUES ($1, $2, $3, $3) \
+        "INSERT INTO limit_use (key, ends_at, used, granted) VALUES ($1, $2, $3, $3) \
          ON CONFLICT (key) DO UPDATE SET \
-         ends_at = CASE WHEN {ended} THEN $2 ELSE rate_window.ends_at END, \
-         used = CASE WHEN {ended} THEN $3 ELSE rate_window.used + {part} END, \
+         ends_at = CASE WHEN {ended} THEN $2 ELSE limit_use.ends_at END, \
+         used = CASE WHEN {ended} THEN $3 ELSE limit_use.used + {part} END, \
          granted = CASE WHEN {ended} THEN $3 ELSE {part} END \
-         WHERE {ended} OR rate_window.used < $5 \
-         RETURNING key, ends_at, used, granted"
+         WHERE {ended} OR limit_use.used < $5 \
+         RETURNING key, ends_at, used, granted, blocked_until"
     )
 }
 
-/// Spends one use of a subject's allowance, or returns `TooMany` with the time to wait.
-pub async fn spend(app: &App, allowance: Allowance, subject: &[u8]) -> Result<Remaining> {
-    let window = app.limits.window(app.vault.allowance_key(allowance.name, subject), app.monotonic.now());
+/// Spends one use of the allowance with this key, or returns `TooMany` with the time to wait.
+pub async fn spend(app: &App, allowance: Allowance, key: Key) -> Result<Remaining> {
+    let window = app.limits.window(key, app.monotonic.now());
     let mut again = match window.try_spend(&allowance, app.monotonic.now()) {
         Attempt::Spent(remaining) => return Ok(remaining),
         Attempt::Refused(error) => return Err(error),
@@ -327,15 +334,6 @@ async fn run_to_end<T: Send + 'static>(
         work.await
     });
     work.await.map_err(|_| Error::broken("counting a request did not finish"))?
-}
-
-/// Deletes windows that have ended; returns their number.
-pub async fn forget_ended_windows(connection: &impl ConnectionTrait) -> Result<u64> {
-    Ok(Entity::delete_many()
-        .filter(Column::EndsAt.lte(clock::system_now()))
-        .exec(connection)
-        .await?
-        .rows_affected)
 }
 
 #[cfg(test)]

@@ -345,13 +345,10 @@ impl Vault {
         hmac_sha256(self.0.system.pepper.reveal(), key.as_bytes())
     }
 
-    /// Returns a keyed hash of the subject of an allowance. A bare hash of an address could be reversed with
-    /// few guesses.
-    pub fn allowance_key(&self, allowance: &str, subject: &[u8]) -> [u8; 32] {
-        hmac_sha256(
-            self.0.system.index.reveal(),
-            &[b"allowance|", allowance.as_bytes(), b"|", subject].concat(),
-        )
+    /// Returns a keyed hash of the subject of a limit. A bare hash of an address could be reversed with few
+    /// guesses.
+    pub fn limit_key(&self, limit: &str, subject: &[u8]) -> [u8; 32] {
+        hmac_sha256(self.0.system.index.reveal(), &[limit.as_bytes(), b"|", subject].concat())
     }
 
     /// Signs a link that grants access by itself.

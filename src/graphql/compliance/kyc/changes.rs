@@ -4,43 +4,20 @@ use super::Kyc;
 use crate::graphql::{
     core::{
         breadth::{Fetch, fetch},
-        mutations::{Input, mutations, payload},
+        ids::IdOf,
         scalars::Date,
     },
     people::users::inputs::{AddressInput, UserPatch},
 };
-use async_graphql::{ID, InputObject};
+use async_graphql::InputObject;
 use domain::{
     compliance::kyc::{self, AnswerQuestions, CorrectKyc, Given, KycRef, StartKyc},
-    kernel::ids,
     people::{
         applicants::NewUser,
         user_changes::{Change, PersonPatch},
     },
 };
-use entity::Kind;
-use macros::breadth;
-
-/// Input for kycStart.
-#[derive(InputObject)]
-pub struct KycStartInput {
-    /// Key chosen by the client. A retry with the same key and input returns the original result.
-    idempotency_key: Option<String>,
-    /// Given name.
-    first_name: String,
-    /// Family name.
-    last_name: String,
-    /// E-mail address.
-    email: String,
-    /// US phone number.
-    phone: Option<String>,
-    /// Social security number. Write-only.
-    ssn: String,
-    /// Date of birth. Write-only.
-    birth_date: Date,
-    /// Home address.
-    address: AddressInput,
-}
+use macros::{breadth, mutations};
 
 /// Answer to one question of an identity check.
 #[derive(InputObject)]
@@ -49,106 +26,6 @@ pub struct KycGivenAnswerInput {
     question_id: i32,
     /// Number of the chosen answer.
     answer_id: i32,
-}
-
-/// Input for kycAnswer.
-#[derive(InputObject)]
-pub struct KycAnswerInput {
-    /// Key chosen by the client. A retry with the same key and input returns the original result.
-    idempotency_key: Option<String>,
-    /// Id of the identity check.
-    kyc_id: ID,
-    /// One answer to each question.
-    answers: Vec<KycGivenAnswerInput>,
-    /// Corrected given name; only needed if it was wrong.
-    first_name: Option<String>,
-    /// Corrected family name; only needed if it was wrong.
-    last_name: Option<String>,
-}
-
-/// Input for kycCorrect.
-#[derive(InputObject)]
-pub struct KycCorrectInput {
-    /// Key chosen by the client. A retry with the same key and input returns the original result.
-    idempotency_key: Option<String>,
-    /// Id of the identity check.
-    kyc_id: ID,
-    /// Corrected data.
-    patch: UserPatch,
-}
-
-payload!(
-    /// Result of kycStart.
-    KycStartPayload {
-        /// The identity check. Null if the request was refused.
-        kyc: Kyc
-    }
-);
-
-payload!(
-    /// Result of kycAnswer.
-    KycAnswerPayload {
-        /// The identity check. Null if the request was refused.
-        kyc: Kyc
-    }
-);
-
-payload!(
-    /// Result of kycCorrect.
-    KycCorrectPayload {
-        /// The identity check. Null if the request was refused.
-        kyc: Kyc
-    }
-);
-
-impl Input for KycStartInput {
-    type Command = StartKyc;
-
-    fn key(&self) -> Option<&str> {
-        self.idempotency_key.as_deref()
-    }
-
-    fn parse(self) -> domain::Result<StartKyc> {
-        Ok(StartKyc(NewUser(PersonPatch {
-            first_name: Some(self.first_name),
-            last_name: Some(self.last_name),
-            email: Some(self.email),
-            phone: Change::set_if(self.phone),
-            ssn: Some(self.ssn),
-            birth_date: Some(self.birth_date.0),
-            address: self.address.into(),
-            ..PersonPatch::default()
-        })))
-    }
-}
-
-impl Input for KycAnswerInput {
-    type Command = AnswerQuestions;
-
-    fn key(&self) -> Option<&str> {
-        self.idempotency_key.as_deref()
-    }
-
-    fn parse(self) -> domain::Result<AnswerQuestions> {
-        let check = KycRef::Id(ids::parse(Kind::Kyc, &self.kyc_id));
-        let given =
-            |one: KycGivenAnswerInput| Given { question_id: one.question_id, answer_id: one.answer_id };
-        let answers = self.answers.into_iter().map(given).collect();
-        Ok(AnswerQuestions { check, answers, first_name: self.first_name, last_name: self.last_name })
-    }
-}
-
-impl Input for KycCorrectInput {
-    type Command = CorrectKyc;
-
-    fn key(&self) -> Option<&str> {
-        self.idempotency_key.as_deref()
-    }
-
-    fn parse(self) -> domain::Result<CorrectKyc> {
-        let check = KycRef::Id(ids::parse(Kind::Kyc, &self.kyc_id));
-        Ok(CorrectKyc { check, patch: self.patch.into() })
-    }
 }
 
 #[derive(Default)]
@@ -171,14 +48,70 @@ impl KycQuery {
     }
 }
 
-mutations!(KycMutation {
+#[mutations]
+impl KycMutation {
     /// Checks the identity of a person who need not be a user. Requires scope `start` or `manage`.
-    kyc_start(KycStartInput: "Input for kycStart.") -> KycStartPayload,
+    #[answers(kyc: Kyc = "The identity check. Null if the request was refused.")]
+    fn kyc_start(
+        idempotency_key: Option<String>,
+        /// Given name.
+        first_name: String,
+        /// Family name.
+        last_name: String,
+        /// E-mail address.
+        email: String,
+        /// US phone number.
+        phone: Option<String>,
+        /// Social security number. Write-only.
+        ssn: String,
+        /// Date of birth. Write-only.
+        birth_date: Date,
+        /// Home address.
+        address: AddressInput,
+    ) -> StartKyc {
+        StartKyc(NewUser(PersonPatch {
+            first_name: Some(first_name),
+            last_name: Some(last_name),
+            email: Some(email),
+            phone: Change::set_if(phone),
+            ssn: Some(ssn),
+            birth_date: Some(birth_date.0),
+            address: address.into(),
+            ..PersonPatch::default()
+        }))
+    }
 
     /// Answers the questions of an identity check. They can be answered only once, before they expire.
     /// Requires scope `manage`.
-    kyc_answer(KycAnswerInput: "Input for kycAnswer.") -> KycAnswerPayload,
+    #[answers(kyc: Kyc = "The identity check. Null if the request was refused.")]
+    fn kyc_answer(
+        idempotency_key: Option<String>,
+        /// Id of the identity check.
+        kyc_id: IdOf<Kyc>,
+        /// One answer to each question.
+        answers: Vec<KycGivenAnswerInput>,
+        /// Corrected given name; only needed if it was wrong.
+        first_name: Option<String>,
+        /// Corrected family name; only needed if it was wrong.
+        last_name: Option<String>,
+    ) -> AnswerQuestions {
+        let check = KycRef::Id(kyc_id.into());
+        let given =
+            |one: KycGivenAnswerInput| Given { question_id: one.question_id, answer_id: one.answer_id };
+        let answers = answers.into_iter().map(given).collect();
+        AnswerQuestions { check, answers, first_name, last_name }
+    }
 
     /// Corrects the data of an undecided identity check and checks it again. Requires scope `manage`.
-    kyc_correct(KycCorrectInput: "Input for kycCorrect.") -> KycCorrectPayload,
-});
+    #[answers(kyc: Kyc = "The identity check. Null if the request was refused.")]
+    fn kyc_correct(
+        idempotency_key: Option<String>,
+        /// Id of the identity check.
+        kyc_id: IdOf<Kyc>,
+        /// Corrected data.
+        patch: UserPatch,
+    ) -> CorrectKyc {
+        let check = KycRef::Id(kyc_id.into());
+        CorrectKyc { check, patch: patch.into() }
+    }
+}

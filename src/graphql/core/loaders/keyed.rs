@@ -12,7 +12,7 @@ use domain::{
         invitations,
         second_factors::{self, Factors},
     },
-    compliance::kyc::hits,
+    compliance::kyc::{hits, reviews},
     funding::bank_accounts,
     kernel::{
         clock,
@@ -27,7 +27,9 @@ use domain::{
     },
 };
 use entity::positional::ColumnSet;
-use entity::{account, bank_account, instrument, invitation, kyc, screening_exception, screening_hit, user};
+use entity::{
+    account, bank_account, instrument, invitation, kyc, kyc_review, screening_exception, screening_hit, user,
+};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use std::{collections::HashMap, hash::Hash, marker::PhantomData, sync::Arc};
 use uuid::Uuid;
@@ -153,6 +155,23 @@ impl Loader<HitsOf> for BatchLoader {
             found.entry(HitsOf(row.kyc_id)).or_default().push(row);
         }
         Ok(found)
+    }
+}
+
+/// The last review of an identity check that a reviewer decided.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ReviewOf(pub Uuid);
+
+impl Loader<ReviewOf> for BatchLoader {
+    type Value = kyc_review::Model;
+    type Error = Fault;
+
+    async fn load(&self, keys: &[ReviewOf]) -> Result<HashMap<ReviewOf, kyc_review::Model>> {
+        let Some(access_scope) = self.access::<kyc_review::Entity>()? else { return Ok(HashMap::new()) };
+        let checks: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
+        let found =
+            reviews::decided_of_checks(&self.reader.connection().await?, access_scope, &checks).await?;
+        Ok(found.into_iter().map(|row| (ReviewOf(row.kyc_id), row)).collect())
     }
 }
 

@@ -1,19 +1,13 @@
-//! GraphQL inputs and payloads of user mutations.
+//! Inputs and mutations of users.
 
 use super::User;
-use crate::graphql::core::{
-    mutations::{Input, payload},
-    scalars::Date,
+use crate::graphql::core::{ids::IdOf, scalars::Date};
+use async_graphql::{InputObject, MaybeUndefined};
+use domain::people::{
+    applicants::{NewAddress, NewUser},
+    user_changes::{AddressChange, Change, PersonPatch, UpdateUser},
 };
-use async_graphql::{ID, InputObject, MaybeUndefined};
-use domain::{
-    kernel::ids,
-    people::{
-        applicants::{NewAddress, NewUser},
-        user_changes::{AddressChange, Change, PersonPatch, UpdateUser},
-    },
-};
-use entity::Kind;
+use macros::mutations;
 
 /// Postal address.
 #[derive(InputObject)]
@@ -48,48 +42,6 @@ impl From<AddressInput> for AddressChange {
             country_code: address.country_code,
         }
         .into()
-    }
-}
-
-/// Input for userCreate.
-#[derive(InputObject)]
-pub struct UserCreateInput {
-    /// Key chosen by the client. A retry with the same key and input returns the original result.
-    idempotency_key: Option<String>,
-    /// Given name.
-    first_name: String,
-    /// Family name.
-    last_name: String,
-    /// E-mail address.
-    email: String,
-    /// US phone number.
-    phone: Option<String>,
-    /// Social security number. Write-only.
-    ssn: Option<String>,
-    /// Date of birth. Write-only.
-    birth_date: Option<Date>,
-    /// Home address.
-    address: Option<AddressInput>,
-}
-
-impl Input for UserCreateInput {
-    type Command = NewUser;
-
-    fn key(&self) -> Option<&str> {
-        self.idempotency_key.as_deref()
-    }
-
-    fn parse(self) -> domain::Result<NewUser> {
-        Ok(NewUser(PersonPatch {
-            first_name: Some(self.first_name),
-            last_name: Some(self.last_name),
-            email: Some(self.email),
-            phone: Change::set_if(self.phone),
-            ssn: self.ssn,
-            birth_date: self.birth_date.map(|Date(day)| day),
-            address: self.address.map(AddressChange::from).unwrap_or_default(),
-            ..PersonPatch::default()
-        }))
     }
 }
 
@@ -129,17 +81,6 @@ pub struct UserPatch {
     address: Option<AddressPatch>,
 }
 
-/// Input for userUpdate.
-#[derive(InputObject)]
-pub struct UserUpdateInput {
-    /// Key chosen by the client. A retry with the same key and input returns the original result.
-    idempotency_key: Option<String>,
-    /// Id of the user.
-    user_id: ID,
-    /// Changes to the user's data.
-    patch: UserPatch,
-}
-
 impl From<UserPatch> for PersonPatch {
     fn from(patch: UserPatch) -> Self {
         let address = patch.address.map(|address| AddressChange {
@@ -173,30 +114,48 @@ pub fn change<T>(value: MaybeUndefined<T>) -> Change<T> {
     }
 }
 
-impl Input for UserUpdateInput {
-    type Command = UpdateUser;
-
-    fn key(&self) -> Option<&str> {
-        self.idempotency_key.as_deref()
+#[mutations]
+impl UserMutation {
+    /// Creates a user and, if all required data is given, checks their identity. Requires scope `start` or
+    /// `manage`.
+    #[answers(user: User)]
+    fn user_create(
+        idempotency_key: Option<String>,
+        /// Given name.
+        first_name: String,
+        /// Family name.
+        last_name: String,
+        /// E-mail address.
+        email: String,
+        /// US phone number.
+        phone: Option<String>,
+        /// Social security number. Write-only.
+        ssn: Option<String>,
+        /// Date of birth. Write-only.
+        birth_date: Option<Date>,
+        /// Home address.
+        address: Option<AddressInput>,
+    ) -> NewUser {
+        NewUser(PersonPatch {
+            first_name: Some(first_name),
+            last_name: Some(last_name),
+            email: Some(email),
+            phone: Change::set_if(phone),
+            ssn,
+            birth_date: birth_date.map(|Date(day)| day),
+            address: address.map(AddressChange::from).unwrap_or_default(),
+            ..PersonPatch::default()
+        })
     }
 
-    fn parse(self) -> domain::Result<UpdateUser> {
-        Ok(UpdateUser { user_id: ids::parse(Kind::User, &self.user_id), patch: self.patch.into() })
-    }
+    /// Changes or completes a user's data. A change of name, date of birth, social security number or address
+    /// repeats the identity check. Requires scope `manage`.
+    #[answers(user: User)]
+    fn user_update(
+        idempotency_key: Option<String>,
+        /// Id of the user.
+        user_id: IdOf<User>,
+        /// Changes to the user's data.
+        patch: UserPatch,
+    ) -> UpdateUser;
 }
-
-payload!(
-    /// Result of userUpdate.
-    UserUpdatePayload {
-        /// The user. Null if the request was refused.
-        user: User
-    }
-);
-
-payload!(
-    /// Result of userCreate.
-    UserCreatePayload {
-        /// The user. Null if the request was refused.
-        user: User
-    }
-);

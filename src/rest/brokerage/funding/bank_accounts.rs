@@ -2,7 +2,7 @@
 
 use crate::rest::core::{
     answers::answer,
-    bodies::{Body, Names, RequestBody},
+    bodies::Shows,
     described::Description,
     errors::Result,
     forms::{self, fields},
@@ -19,27 +19,24 @@ use domain::{
     people::users,
 };
 use entity::{Kind, bank_account};
+use macros::RequestBody;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub const ROUTES: &[Route] = &[
-    Route::post("/v1/users/{id}/bank_accounts", |filter| on(filter, create)).described(
-        Description::new("Link a bank account of an approved user.")
-            .takes::<NewBankAccount>()
-            .answers::<BankAccountBody>(),
+    Route::post_running::<NewBankAccount>(
+        "/v1/users/{id}/bank_accounts",
+        "Link a bank account of an approved user.",
     ),
     Route::get("/v1/users/{id}/bank_accounts", |filter| on(filter, list))
         .described(Description::new("List the bank accounts of a user.").lists::<BankAccountBody>()),
     Route::get("/v1/bank_accounts/{id}", |filter| on(filter, read))
         .described(Description::new("Get a bank account.").answers::<BankAccountBody>()),
-    Route::put("/v1/bank_accounts/{id}", |filter| on(filter, update)).described(
-        Description::new(
-            "Rename a bank account or make it the default. Fields that are left out stay unchanged.",
-        )
-        .takes::<BankAccountChanges>()
-        .answers::<Updated>(),
+    Route::put_running::<BankAccountChanges>(
+        "/v1/bank_accounts/{id}",
+        "Rename a bank account or make it the default. Fields that are left out stay unchanged.",
     ),
     Route::delete("/v1/bank_accounts/{id}", |filter| on(filter, remove)).described(
         Description::new("Remove a bank account that has no pending transfers.").answers::<Removed>(),
@@ -59,64 +56,24 @@ fields! {
     IsDefault(bool) = forms::Flag, true;
 }
 
-#[derive(Deserialize, ToSchema)]
-#[expect(clippy::struct_field_names, reason = "documented names")]
+#[derive(Deserialize, ToSchema, RequestBody)]
+#[runs(LinkBankAccount { user_id: User } -> BankAccountBody)]
 struct NewBankAccount {
-    bank_account_number: AccountNumber,
-    bank_routing_number: RoutingNumber,
-    bank_account_nickname: Nickname,
+    #[serde(rename = "bank_account_number")]
+    number: AccountNumber,
+    #[serde(rename = "bank_routing_number")]
+    routing_number: RoutingNumber,
+    #[serde(rename = "bank_account_nickname")]
+    nickname: Nickname,
 }
 
-impl RequestBody for NewBankAccount {
-    const NAMES: Names = &[
-        ("number", "bank_account_number"),
-        ("routingNumber", "bank_routing_number"),
-        ("nickname", "bank_account_nickname"),
-    ];
-}
-
-impl NewBankAccount {
-    fn link(self, user_id: Uuid) -> LinkBankAccount {
-        LinkBankAccount {
-            user_id,
-            number: self.bank_account_number.into(),
-            routing_number: self.bank_routing_number.into(),
-            nickname: self.bank_account_nickname.into(),
-        }
-    }
-}
-
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, ToSchema, RequestBody)]
+#[runs(UpdateBankAccount { bank_account_id: BankAccount } -> Updated)]
 struct BankAccountChanges {
-    default: Option<IsDefault>,
-    bank_account_nickname: Option<NewNickname>,
-}
-
-impl RequestBody for BankAccountChanges {
-    const NAMES: Names = &[("nickname", "bank_account_nickname")];
-}
-
-impl BankAccountChanges {
-    fn of(self, bank_account_id: Uuid) -> UpdateBankAccount {
-        UpdateBankAccount {
-            bank_account_id,
-            nickname: self.bank_account_nickname.map(Into::into),
-            is_default: self.default.map(Into::into),
-        }
-    }
-}
-
-async fn create(
-    State(app): State<App>,
-    actor: Caller,
-    KeyHeader(key): KeyHeader,
-    Id(id): Id,
-    body: Body<NewBankAccount>,
-) -> Result<Response> {
-    let user_id = ids::parse(Kind::User, &id);
-    let linked = body.execute(&app, &actor, key, |new| new.link(user_id)).await?;
-    let created = BankAccountBody::of(&app, &linked.value)?;
-    Ok(answer(&linked, &created))
+    #[serde(rename = "default")]
+    is_default: Option<IsDefault>,
+    #[serde(rename = "bank_account_nickname")]
+    nickname: Option<NewNickname>,
 }
 
 async fn list(
@@ -146,25 +103,6 @@ async fn read(State(app): State<App>, actor: Caller, Id(id): Id) -> Result<Json<
     let found =
         bank_accounts::get_audited(&app, &actor, id).await?.ok_or_else(|| Refusal::not_found("id"))?;
     Ok(Json(BankAccountBody::of(&app, &found)?))
-}
-
-async fn update(
-    State(app): State<App>,
-    actor: Caller,
-    KeyHeader(key): KeyHeader,
-    Id(id): Id,
-    body: Body<BankAccountChanges>,
-) -> Result<Response> {
-    let id = ids::parse(Kind::BankAccount, &id);
-    let updated = body.execute(&app, &actor, key, |changes| changes.of(id)).await?;
-    let bank_account = &updated.value;
-    let body = Updated {
-        id: bank_account.id,
-        user_id: bank_account.user_id,
-        default: bank_account.is_default,
-        bank_account_nickname: bank_account.nickname.clone(),
-    };
-    Ok(answer(&updated, &body))
 }
 
 async fn remove(
@@ -222,13 +160,24 @@ struct Removed {
     deleted: bool,
 }
 
-impl BankAccountBody {
+impl Shows<bank_account::Model> for BankAccountBody {
     fn of(app: &App, bank_account: &bank_account::Model) -> domain::Result<Self> {
         Ok(Self {
             id: bank_account.id,
             user_id: bank_account.user_id,
             bank_account_number: bank_accounts::number(app, bank_account)?.reveal().clone(),
             bank_routing_number: bank_account.routing_number.clone(),
+            default: bank_account.is_default,
+            bank_account_nickname: bank_account.nickname.clone(),
+        })
+    }
+}
+
+impl Shows<bank_account::Model> for Updated {
+    fn of(_: &App, bank_account: &bank_account::Model) -> domain::Result<Self> {
+        Ok(Self {
+            id: bank_account.id,
+            user_id: bank_account.user_id,
             default: bank_account.is_default,
             bank_account_nickname: bank_account.nickname.clone(),
         })
