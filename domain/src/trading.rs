@@ -1,7 +1,10 @@
-//! Instruments, market prices and hours, orders, positions and balances.
+//! Instruments, market prices and hours, orders, tax lots, positions and balances.
 
 pub mod balances;
+pub mod gains;
 pub mod instruments;
+pub mod lots;
 pub mod market;
 pub mod orders;
 pub mod positions;
+pub mod restrictions;

@@ -17,6 +17,7 @@ mod m20261127_000016_sorted_lists;
 mod m20261127_000017_partner_settings;
 mod m20261128_000018_kyc_reviews;
 mod m20261128_000019_limit_uses;
+mod m20261128_000023_tax_lots;
 mod words;
 
 /// All migrations, in order.
@@ -41,6 +42,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000017_partner_settings::Migration),
             Box::new(m20261128_000018_kyc_reviews::Migration),
             Box::new(m20261128_000019_limit_uses::Migration),
+            Box::new(m20261128_000023_tax_lots::Migration),
         ]
     }
 }

@@ -1,5 +1,8 @@
-//! Instruments, orders and positions.
+//! Instruments, orders, positions, tax lots and realized gains.
 
+pub mod gains;
 pub mod instruments;
+pub mod lots;
 pub mod orders;
 pub mod positions;
+pub mod violations;

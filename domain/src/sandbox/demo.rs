@@ -10,11 +10,13 @@ use crate::{
         applicants::{NewAddress, NewUser},
         user_changes::{Change, PersonPatch},
     },
-    trading::orders::PlaceOrder,
+    trading::{lots::LotChoice, orders::PlaceOrder},
 };
 use chrono::Duration;
 use entity::{
-    Money, Quantity, account, bank_account,
+    Money, Quantity,
+    account::{self, TaxTreatment},
+    bank_account,
     order::{self, OrderKind, Side},
     partner, transfer,
     user::{self, Status},
@@ -101,6 +103,7 @@ async fn create_history(
             side: Side::Buy,
             quantity: Quantity::from_units(shares * 100_000_000),
             kind: OrderKind::Market,
+            lots: LotChoice::default(),
         };
         command::execute(app, actor, None, buy).await?;
     }
@@ -145,6 +148,7 @@ fn brokerage_of(user: &user::Model) -> OpenAccount {
         ownership: "individual".to_owned(),
         joint_member: None,
         kind: "investment".to_owned(),
+        tax_treatment: TaxTreatment::Taxable,
         profile: Profile {
             marital_status: "single".to_owned(),
             country_of_citizenship: "USA".to_owned(),

@@ -1,6 +1,6 @@
 //! Orders: placing them, holding cash or shares for them, and canceling them.
 
-use super::{instruments, market};
+use super::{instruments, lots::LotChoice, market, restrictions::is_settled_cash_only};
 use crate::{
     Actor, Checks, Code, Refusal, Result, Scope, Visible, accounts,
     kernel::{
@@ -38,6 +38,10 @@ pub struct PlaceOrder {
     pub side: Side,
     pub quantity: Quantity,
     pub kind: OrderKind,
+    /// Lots that a sell order sells. Without a choice, the fingerprint is that of an order from before there were
+    /// lots.
+    #[serde(skip_serializing_if = "LotChoice::is_default")]
+    pub lots: LotChoice,
 }
 
 /// Step of a quantity, in hundred-millionths of a share: four decimals (documented).
@@ -76,6 +80,7 @@ impl Command for PlaceOrder {
             checks.note::<()>(Err(Refusal::required("symbol").into()));
         }
         checks.note(check_quantity(self.quantity));
+        checks.note(self.lots.check(self.side));
         checks.done()
     }
 
@@ -88,7 +93,7 @@ impl Command for PlaceOrder {
             Side::Buy => &[LedgerKind::Cash, LedgerKind::Unsettled][..],
             Side::Sell => &[],
         };
-        let (_, cash) = accounts::usable_with_cash(ctx.tx, ctx.access_scope, account_id, kinds).await?;
+        let (account, cash) = accounts::usable_with_cash(ctx.tx, ctx.access_scope, account_id, kinds).await?;
         if !market::hours(ctx.partner.market_hours, ctx.now).is_open {
             return Err(Refusal::new(Code::MarketClosed, "", "The market is closed.").into());
         }
@@ -99,10 +104,14 @@ impl Command for PlaceOrder {
         let mut entry = Entry::default();
         let mut event = ctx.event();
         match self.side {
-            Side::Buy => hold_cash(ctx, &mut entry, &order, &cash, quote.ask)?,
+            Side::Buy => {
+                let only_settled = is_settled_cash_only(&account, ctx.now);
+                hold_cash(ctx, &mut entry, &order, &cash, quote.ask, only_settled)?;
+            }
             Side::Sell => hold_shares(ctx, &mut entry, &order, &instrument, quote.bid).await?,
         }
         ctx.tx.insert(&order).await;
+        self.lots.named(ctx, &order).await?;
         ctx.schedule::<RouteOrder>(order.id, ctx.now).await;
         if !entry.write(ctx.tx, ctx.app.ids, &mut event).await? {
             return Err(insufficient(self.side).into());
@@ -136,6 +145,7 @@ impl PlaceOrder {
             expired_at: None,
             canceled_at: None,
             failed_at: None,
+            lot_method: self.lots.method(),
         }
     }
 }
@@ -167,19 +177,22 @@ fn worth(quantity: Quantity, price: Price) -> Result<Money> {
     }
 }
 
-/// Holds the cash that a buy order may cost: settled cash first, then unsettled proceeds of sales.
+/// Holds the cash that a buy order may cost: settled cash first, then unsettled proceeds of sales unless the account
+/// is restricted to settled cash.
 fn hold_cash(
     ctx: &CommandContext<'_>,
     entry: &mut Entry,
     order: &order::Model,
     accounts: &[ledger_account::Model],
     ask: Price,
+    only_settled: bool,
 ) -> Result<()> {
     worth(order.quantity, ask)?;
     let most =
         Money::hold(order.quantity, ask, ctx.settings()?.market_buy_buffer).ok_or_else(too_much)?.units();
     let [cash, unsettled] = ledger::of_kinds(accounts, [LedgerKind::Cash, LedgerKind::Unsettled])?;
-    let power = cash.available().saturating_add(unsettled.available());
+    let proceeds = if only_settled { 0 } else { unsettled.available() };
+    let power = cash.available().saturating_add(proceeds);
     if power < most {
         let (power, most) = (Money::from_units(power), Money::from_units(most));
         let text = format!("Buying power is ${power}; this order may cost up to ${most}.");

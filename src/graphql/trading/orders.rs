@@ -2,7 +2,7 @@
 
 mod lists;
 
-use super::instruments::Instrument;
+use super::{instruments::Instrument, lots::{LotMethod, TaxLot}};
 use crate::{
     graphql::{
         accounts::Account,
@@ -20,7 +20,10 @@ use crate::{
 use async_graphql::{Enum, ID};
 use domain::{
     Scope,
-    trading::orders::{CancelOrder, PlaceOrder},
+    trading::{
+        lots::LotChoice,
+        orders::{CancelOrder, PlaceOrder},
+    },
 };
 use entity::{fill, order};
 use macros::{Leaf, breadth, mutations};
@@ -83,6 +86,11 @@ impl Order {
     /// Fills, newest first.
     fn fills(&self, view: &Viewpoint, page: PageArgs) -> Result<ListOf<Fill>> {
         ListOf::under(view, self.0.id, &page, Vec::new())
+    }
+
+    /// Order in which the sale closes tax lots. Null for a buy order, and if it is that of the account.
+    fn lot_method(&self) -> Option<LotMethod> {
+        self.0.lot_method.map(LotMethod::from)
     }
 
     /// Reason for the rejection. Null unless rejected.
@@ -245,6 +253,12 @@ impl OrderMutation {
         /// Order type.
         #[graphql(name = "type", default_with = "OrderType::Market")]
         kind: OrderType,
+        /// Order in which a sale closes tax lots. That of the account if omitted; `SPECIFIC` needs `lotIds`. Only
+        /// for sell orders.
+        lot_method: Option<LotMethod>,
+        /// Ids of the tax lots to sell, in this order, at most 100. They must be open lots of the account and the
+        /// instrument with enough shares. Only for sell orders.
+        lot_ids: Option<Vec<IdOf<TaxLot>>>,
     ) -> domain::Result<PlaceOrder> {
         Ok(PlaceOrder {
             account_id: Some(account_id.into()),
@@ -252,6 +266,10 @@ impl OrderMutation {
             side: side.into(),
             quantity: quantity.amount("quantity")?,
             kind: kind.into(),
+            lots: LotChoice {
+                method: lot_method.map(Into::into),
+                lot_ids: lot_ids.into_iter().flatten().map(Into::into).collect(),
+            },
         })
     }
 

@@ -11,7 +11,11 @@ use crate::{
         ledger::{self, Entry, LEFT_OF_HOLD, OpenHold, USD},
         scheduler::Due,
     },
-    trading::{instruments, market, positions},
+    trading::{
+        instruments,
+        lots::{self, Purchase},
+        market,
+    },
 };
 use entity::{
     Kind, Money, Price, fill, instrument,
@@ -36,7 +40,7 @@ impl Due for RouteOrder {
     const KIND: TimerKind = TimerKind::OrderRoute;
 
     async fn run(ctx: &CommandContext<'_>, order_id: Uuid) -> Result<()> {
-        let Some((order, holds)) = with_holds(ctx, order_id).await? else { return Ok(()) };
+        let Some((order, holds, follows_losses)) = with_holds(ctx, order_id).await? else { return Ok(()) };
         if order.status != Status::Accepted {
             return Ok(());
         }
@@ -51,25 +55,28 @@ impl Due for RouteOrder {
         let working = order::Model { status: Status::New, ..order.clone() };
         ctx.record(Event::OrderNew((&working).into())).await?;
         match order.side {
-            Side::Buy => buy(ctx, order, &holds, &instrument, price, amount).await,
+            Side::Buy => buy(ctx, order, &holds, &instrument, price, amount, follows_losses).await,
             Side::Sell => sell(ctx, order, &holds, &instrument, price, amount).await,
         }
     }
 }
 
-/// Locks an order and returns it with its open holds, oldest first.
+/// Locks an order and returns it with its open holds, oldest first, and whether shares of its instrument were
+/// recently sold at a loss.
 async fn with_holds(
     ctx: &CommandContext<'_>,
     order_id: Uuid,
-) -> Result<Option<(order::Model, Vec<OpenHold>)>> {
+) -> Result<Option<(order::Model, Vec<OpenHold>, bool)>> {
+    let (losses_since, _) = lots::rules::wash_window(ctx.today());
     let backend = ctx.tx.get_database_backend();
     let lock = if backend == DbBackend::Postgres { " FOR NO KEY UPDATE OF orders" } else { "" };
     let text = format!(
         "SELECT orders.*, ledger_hold.id AS hold_id, ledger_hold.account_id AS hold_account_id, \
-         {LEFT_OF_HOLD} AS hold_left FROM orders LEFT JOIN ledger_hold ON ledger_hold.purpose_id = orders.id \
-         WHERE orders.id = $1 ORDER BY ledger_hold.id{lock}"
+         {LEFT_OF_HOLD} AS hold_left, {} AS follows_losses FROM orders LEFT JOIN ledger_hold ON ledger_hold.purpose_id = orders.id \
+         WHERE orders.id = $1 ORDER BY ledger_hold.id{lock}",
+        lots::has_losses()
     );
-    let statement = Statement::from_sql_and_values(backend, text, [order_id.into()]);
+    let statement = Statement::from_sql_and_values(backend, text, [order_id.into(), losses_since.into()]);
     let rows = ctx.tx.query_all_raw(statement).await?;
     let Some(first) = rows.first() else { return Ok(None) };
     let mut holds = Vec::new();
@@ -82,7 +89,7 @@ async fn with_holds(
         };
         holds.extend((hold.left > 0).then_some(hold));
     }
-    Ok(Some((order::Model::from_query_result(first, "")?, holds)))
+    Ok(Some((order::Model::from_query_result(first, "")?, holds, first.try_get("", "follows_losses")?)))
 }
 
 async fn buy(
@@ -92,6 +99,7 @@ async fn buy(
     instrument: &instrument::Model,
     price: Price,
     amount: Money,
+    follows_losses: bool,
 ) -> Result<()> {
     let [cash, unsettled, units, payable, custody] = ctx
         .lock_ledger_accounts([
@@ -125,9 +133,9 @@ async fn buy(
     if holds.iter().any(|hold| hold.account_id == unsettled.id) {
         release_proceeds(ctx, &mut event, order.account_id).await?;
     }
-    positions::bought(ctx, order.account_id, instrument.id, order.quantity, amount).await?;
-    filled(ctx, order, price, amount, event).await?;
-    Ok(())
+    let fill = filled(ctx, order.clone(), price, amount, event).await?;
+    let is_unsettled = from_cash < amount.units();
+    lots::bought(ctx, &order, &fill, Purchase { is_unsettled, follows_losses }).await
 }
 
 async fn sell(
@@ -156,8 +164,8 @@ async fn sell(
         .await?;
     entry.post(&units, &custody, order.quantity.units()).post(&receivable, &unsettled, amount.units());
     entry.write_later(ctx.tx, ctx.app.ids, &mut event).await?;
-    positions::sold(ctx, order.account_id, instrument.id, order.quantity).await?;
-    filled(ctx, order, price, amount, event).await
+    let fill = filled(ctx, order.clone(), price, amount, event).await?;
+    lots::sold(ctx, &order, &fill).await
 }
 
 async fn filled(
@@ -166,7 +174,7 @@ async fn filled(
     price: Price,
     amount: Money,
     event: EventBuilder,
-) -> Result<()> {
+) -> Result<fill::Model> {
     let fill = fill::Model {
         id: ctx.app.ids.next(Kind::Fill),
         partner_id: order.partner_id,
@@ -190,7 +198,8 @@ async fn filled(
     row.filled_average_price = Set(Some(price));
     row.filled_at = Set(Some(ctx.now));
     let order = ctx.tx.update(row).await?;
-    event.record(ctx.tx, Event::OrderFilled { order: (&order).into(), price: Some(price) }).await
+    event.record(ctx.tx, Event::OrderFilled { order: (&order).into(), price: Some(price) }).await?;
+    Ok(fill)
 }
 
 async fn reject(ctx: &CommandContext<'_>, order: order::Model, why: RejectCode) -> Result<()> {

@@ -19,6 +19,7 @@ use domain::{
     kernel::{command, ids, lists},
     trading::{
         instruments,
+        lots::LotChoice,
         orders::{self, CancelOrder, PlaceOrder},
     },
 };
@@ -108,6 +109,7 @@ impl From<NewOrder> for PlaceOrder {
             side: new.side.into(),
             quantity: new.quantity.into(),
             kind: new.kind.into(),
+            lots: LotChoice::default(),
         }
     }
 }
