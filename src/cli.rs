@@ -2,6 +2,7 @@
 
 mod backup;
 mod doctor;
+mod export;
 mod instruments;
 mod keyring;
 mod partners;
@@ -80,6 +81,11 @@ enum Command {
         #[command(subcommand)]
         command: instruments::Command,
     },
+    /// Export data as CSV
+    Export {
+        #[command(subcommand)]
+        command: export::Command,
+    },
     /// Write a backup of the database and the documents to an empty folder, while servers run
     Backup {
         /// Empty or missing folder to write to
@@ -119,6 +125,7 @@ fn settings_of(command: &str) -> Option<Vec<&'static [&'static str]>> {
         ("migrate", _) | ("screen" | "partners" | "instruments", "import" | "list" | "status" | "remove") => {
             vec![DATABASE]
         }
+        ("export", "gains") => vec![DATABASE, KEYS],
         ("keys", "create" | "list" | "rotate" | "revoke" | "rotate-encryption") => vec![DATABASE, KEYS],
         ("backup", _) => vec![DATABASE, DOCUMENTS],
         ("restore" | "copy" | "audit", _) => vec![DATABASE, KEYS, DOCUMENTS],
@@ -241,6 +248,7 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
             Command::Doctor => doctor::run(&config).await,
             Command::Partners { command } => partners::run(&config, command).await,
             Command::Instruments { command } => instruments::run(&config, command).await,
+            Command::Export { command } => export::run(&config, command).await,
             Command::Backup { dir } => backup::backup(&config, &dir).await,
             Command::Restore { dir } => backup::restore(&config, &dir).await,
             Command::Copy { to } => backup::copy(&config, &to).await,

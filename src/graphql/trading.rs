@@ -1,5 +1,6 @@
 //! Instruments, orders, positions, tax lots and realized gains.
 
+pub mod confirmations;
 pub mod gains;
 pub mod instruments;
 pub mod lots;

@@ -1,5 +1,6 @@
 //! Orders and instruments.
 
 mod instruments;
+mod lots;
 mod orders;
 mod statements;

@@ -7,7 +7,13 @@
 use super::{instruments, positions, restrictions};
 use crate::{
     Code, Error, Refusal, Result, Visible,
-    kernel::{command::CommandContext, lists::Filter, rows, visible::Owner},
+    kernel::{
+        command::CommandContext,
+        events::{Event, PositionState},
+        lists::Filter,
+        rows,
+        visible::Owner,
+    },
 };
 use entity::{
     Kind, Money, Quantity,
@@ -63,6 +69,8 @@ pub struct Purchase {
     pub is_unsettled: bool,
     /// Whether it may replace shares that were sold at a loss.
     pub follows_losses: bool,
+    /// Number of shares in the position before it.
+    pub held_before: Quantity,
 }
 
 /// Opens a lot for a fill that bought shares, and adds it to the position.
@@ -102,7 +110,20 @@ pub async fn bought(
     for lot in &lots {
         ctx.tx.insert(lot).await;
     }
-    positions::bought(ctx, order.account_id, order.instrument_id, fill.quantity, basis).await
+    positions::bought(ctx, order.account_id, order.instrument_id, fill.quantity, basis).await?;
+    confirmed(ctx, order, fill, purchase.held_before.plus(fill.quantity).ok_or_else(too_large)?).await
+}
+
+/// Records the trade and the number of shares after it.
+async fn confirmed(
+    ctx: &CommandContext<'_>,
+    order: &order::Model,
+    fill: &fill::Model,
+    quantity: Quantity,
+) -> Result<()> {
+    ctx.record(Event::TradeConfirmed(fill.into())).await?;
+    let order::Model { account_id, instrument_id, .. } = *order;
+    ctx.record(Event::PositionChanged(PositionState { account_id, instrument_id, quantity })).await
 }
 
 /// Lets the shares of a new lot replace shares that were sold at a loss, and returns the lot in its parts.
@@ -220,6 +241,7 @@ pub async fn sold(ctx: &CommandContext<'_>, order: &order::Model, fill: &fill::M
     let short = || Error::broken("the lots of a position have fewer shares than were sold");
     let open = open_lots(ctx, order, fill).await?;
     let first = open.first().ok_or_else(short)?;
+    let first_own = open.iter().find(|open| open.lot.account_id == order.account_id).ok_or_else(short)?;
     let sale = Sale {
         fill,
         instrument_id: order.instrument_id,
@@ -259,6 +281,8 @@ pub async fn sold(ctx: &CommandContext<'_>, order: &order::Model, fill: &fill::M
     }
     let lots = candidates.iter().chain(&parts).map(|candidate| &candidate.lot);
     changed_positions(ctx, &open, lots.collect()).await?;
+    let held = first_own.position.quantity.minus(fill.quantity).ok_or_else(short)?;
+    confirmed(ctx, order, fill, held).await?;
     let is_sold = |open: &&Open| closed.iter().any(|(lot, _)| lot.id == open.lot.id);
     match open.iter().filter(is_sold).filter_map(|open| open.funds_settle_at).max() {
         Some(funds_settle_at) if funds_settle_at > fill.traded_at => {

@@ -34,7 +34,8 @@ use domain::{
 use entity::positional::Positional;
 use entity::{
     Kind, account, api_key, bank_account, fill, instrument, invitation, kyc, kyc_document, kyc_review,
-    lot_closing, message, order, partner, position, screening_hit, settlement_violation, tax_lot, transfer, user,
+    lot_closing, message, order, partner, position, screening_hit, settlement_violation, tax_lot, transfer,
+    user,
 };
 use futures_util::future::try_join_all;
 use uuid::Uuid;

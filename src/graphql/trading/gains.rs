@@ -1,17 +1,27 @@
 //! GraphQL type for realized gains and losses.
 
 use super::{instruments::Instrument, lots::TaxLot, orders::Fill};
-use crate::graphql::{
-    accounts::Account,
-    core::{
-        breadth::One,
-        scalars::{Date, Decimal, Money},
+use crate::{
+    graphql::{
+        accounts::Account,
+        core::{
+            breadth::{Fetch, One, fetch},
+            context::Viewpoint,
+            scalars::{Date, Decimal, Money},
+        },
     },
+    wire::Result,
 };
-use async_graphql::{Enum, ID, InputObject};
-use domain::{kernel::lists::Filter, trading::gains};
-use entity::lot_closing;
-use macros::{Leaf, breadth};
+use async_graphql::{Enum, ID, InputObject, SimpleObject};
+use domain::{
+    Visible,
+    kernel::{ids, lists::Filter},
+    people::users,
+    trading::gains,
+};
+use entity::{Kind, account, lot_closing};
+use macros::{Fields, Leaf, breadth};
+use uuid::Uuid;
 
 /// Gain or loss of shares of one tax lot that one fill sold.
 #[derive(Clone)]
@@ -113,4 +123,65 @@ impl RealizedGainFilter {
         let of_term = Filter::one_of(lot_closing::Column::Term, term);
         self.year.map(gains::of_year).into_iter().flatten().chain(of_term).collect()
     }
+}
+
+/// Whose purchases make a sale at a loss a wash sale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Leaf)]
+#[graphql(remote = "domain::trading::gains::GainsView")]
+pub enum GainsView {
+    /// What a broker reports on Form 1099-B: only purchases in the same account.
+    Broker,
+    /// What the person must report: purchases in all of their accounts, including retirement accounts.
+    Person,
+}
+
+/// Realized gains of a person in one tax year, in the form of Form 8949.
+#[derive(Clone, Debug, Fields, SimpleObject)]
+pub struct GainsReport {
+    /// Calendar year of the sales.
+    year: i32,
+    /// Whose purchases count.
+    view: GainsView,
+    /// Whether purchases in January can still change the report. False from 31 January of the next year on.
+    is_provisional: bool,
+    /// The lines as CSV with a header: account number, part, box, and the columns (a) to (h) of Form 8949.
+    csv: String,
+}
+
+#[derive(Default)]
+pub struct GainsQuery;
+
+#[breadth]
+impl GainsQuery {
+    /// Returns the realized gains of a user's taxable accounts in a tax year, or null if the user was not found.
+    /// Requires scope `read`.
+    fn gains_report(
+        &self,
+        #[graphql(desc = "Id of the user.")] user_id: ID,
+        #[graphql(desc = "Calendar year of the sales, for example 2026.")] year: i32,
+        #[graphql(desc = "Whose purchases count.", default_with = "GainsView::Person")] view: GainsView,
+    ) -> Fetch<Option<GainsReport>> {
+        let user_id = ids::parse(Kind::User, &user_id);
+        fetch(move |viewpoint| Box::pin(gains_report(viewpoint, user_id, year, view)))
+    }
+}
+
+async fn gains_report(
+    view: &Viewpoint,
+    user_id: Uuid,
+    year: i32,
+    of: GainsView,
+) -> Result<Option<GainsReport>> {
+    let access_scope = account::Entity::access(view.actor())?;
+    let connection = view.loaders().connection().await?;
+    if users::find(&*connection, view.actor(), user_id).await?.is_none() {
+        return Ok(None);
+    }
+    let report = gains::report(view.app(), &*connection, access_scope, user_id, year, of.into()).await?;
+    Ok(Some(GainsReport {
+        year: report.year,
+        view: report.view.into(),
+        is_provisional: report.is_provisional,
+        csv: report.csv()?,
+    }))
 }

@@ -2,7 +2,11 @@
 
 mod lists;
 
-use super::{instruments::Instrument, lots::{LotMethod, TaxLot}};
+use super::{
+    confirmations::TradeConfirmation,
+    instruments::Instrument,
+    lots::{LotMethod, TaxLot},
+};
 use crate::{
     graphql::{
         accounts::Account,
@@ -227,6 +231,11 @@ impl Fill {
     /// Time when the trade is due to settle.
     fn settles_at(&self) -> DateTime {
         self.0.settles_at.into()
+    }
+
+    /// Confirmation of the trade.
+    fn confirmation(&self) -> TradeConfirmation {
+        TradeConfirmation::of(&self.0)
     }
 
     /// Time when the trade settled; null until then.

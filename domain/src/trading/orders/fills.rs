@@ -18,7 +18,7 @@ use crate::{
     },
 };
 use entity::{
-    Kind, Money, Price, fill, instrument,
+    Kind, Money, Price, Quantity, fill, instrument,
     ledger_account::{self, LedgerKind},
     ledger_release::Reason,
     order::{self, RejectCode, Side, Status},
@@ -135,7 +135,8 @@ async fn buy(
     }
     let fill = filled(ctx, order.clone(), price, amount, event).await?;
     let is_unsettled = from_cash < amount.units();
-    lots::bought(ctx, &order, &fill, Purchase { is_unsettled, follows_losses }).await
+    let held_before = Quantity::from_units(units.balance());
+    lots::bought(ctx, &order, &fill, Purchase { is_unsettled, follows_losses, held_before }).await
 }
 
 async fn sell(
