@@ -1007,8 +1007,8 @@ on_both! {
         let lengths = ["orders", "users"].map(|list| orders.data()[list]["edges"].as_array().unwrap().len());
         assert_eq!(
             lengths,
-            [1, 4],
-            "one order; two users from the setup, one that signed up, and one created with a publishable key"
+            [2, 4],
+            "two orders; two users from the setup, one that signed up, and one created with a publishable key"
         );
     }
 

@@ -52,9 +52,17 @@ impl<'a> Trader<'a> {
         self.trade_in(&account, side, quantity, price, json!({})).await;
     }
 
+    /// Returns these fields of each row of a list of an account.
     async fn rows(&self, account: &str, list: &str, fields: &str) -> Vec<Vec<String>> {
+        let names: Vec<_> = fields.split_whitespace().collect();
+        let is_money = |name: &&str| {
+            ["averageCost", "costBasis", "disallowedLoss", "gain", "proceeds", "washSaleAdjustment"]
+                .contains(name)
+        };
+        let selected = |name: &&str| format!("{name}{}", if is_money(name) { " { amount }" } else { "" });
+        let selected = names.iter().map(selected).collect::<Vec<_>>().join(" ");
         let query = format!(
-            "query($id: ID!) {{ account(id: $id) {{ list: {list} {{ edges {{ node {{ {fields} }} }} }} }} }}"
+            "query($id: ID!) {{ account(id: $id) {{ list: {list} {{ edges {{ node {{ {selected} }} }} }} }} }}"
         );
         let answer = self.app.gql(&query, json!({ "id": account })).await;
         let edges = answer.data()["account"]["list"]["edges"].as_array().unwrap();
@@ -62,24 +70,27 @@ impl<'a> Trader<'a> {
             Value::Object(money) => money["amount"].as_str().unwrap().to_owned(),
             value => value.as_str().unwrap_or_else(|| panic!("{value}")).to_owned(),
         };
-        edges.iter().map(|edge| edge["node"].as_object().unwrap().values().map(text).collect()).collect()
+        edges.iter().map(|edge| names.iter().map(|name| text(&edge["node"][name])).collect()).collect()
     }
 
     /// Returns quantity, cost, adjustment, acquisition date and beginning of the holding period of each open lot,
     /// newest first.
     async fn lots(&self, account: &str) -> Vec<Vec<String>> {
-        let fields = "quantity costBasis { amount } washSaleAdjustment { amount } acquiredOn heldSince";
+        let fields = "quantity costBasis washSaleAdjustment acquiredOn heldSince";
         self.rows(account, "taxLots(first: 20)", fields).await
     }
 
     /// Returns quantity, proceeds, cost, disallowed loss, gain and term of each realized gain, newest first.
     async fn gains(&self, account: &str) -> Vec<Vec<String>> {
-        let fields = "quantity proceeds { amount } costBasis { amount } disallowedLoss { amount } gain { amount } term";
+        let fields = "quantity proceeds costBasis disallowedLoss gain term";
         self.rows(account, "realizedGains(first: 20)", fields).await
     }
 
+    /// Returns the ids of all lots, oldest first.
     async fn lot_ids(&self, account: &str) -> Vec<String> {
-        self.rows(account, "taxLots(last: 20, includeClosed: true)", "id").await.concat()
+        let mut ids = self.rows(account, "taxLots(first: 20, includeClosed: true)", "id").await.concat();
+        ids.reverse();
+        ids
     }
 
     async fn report(&self, view: &str) -> Value {
@@ -105,7 +116,7 @@ on_both! {
             ada.trade("BUY", "3", price).await;
         }
         let lots = ada.lot_ids(&account).await;
-        ada.trade("SELL", "1", "25.00").await;
+        ada.trade("SELL", "1", "40.00").await;
         for (method, named) in [("LIFO", json!([])), ("HIFO", json!([])), ("MIN_TAX", json!([])),
             ("SPECIFIC", json!([lots[0]]))]
         {
@@ -113,7 +124,7 @@ on_both! {
             if method == "SPECIFIC" {
                 more["lotIds"] = named;
             }
-            ada.trade_in(&account, "SELL", "1", "25.00", more).await;
+            ada.trade_in(&account, "SELL", "1", "40.00", more).await;
         }
         let update = "mutation($input: AccountUpdateInput!) { accountUpdate(input: $input) { account { id \
             lotMethod } userErrors { code path message } } }";
@@ -127,21 +138,21 @@ on_both! {
         let updated = app.gql(update, set("LIFO")).await;
         assert_eq!(updated.entity("accountUpdate", "account")["lotMethod"], "LIFO");
         // The rest of the lot bought last, and one share of the lot before.
-        ada.trade("SELL", "3", "25.00").await;
-        let row = |cost: &str, gain: &str, proceeds: &str, quantity: &str| {
+        ada.trade("SELL", "3", "40.00").await;
+        let row = |quantity: &str, proceeds: &str, cost: &str, gain: &str| {
             [quantity, proceeds, cost, "0.00", gain, "SHORT"].map(str::to_owned).to_vec()
         };
         assert_eq!(
             ada.gains(&account).await,
             [
-                row("30.00", "-5.00", "25.00", "1"),
-                row("40.00", "10.00", "50.00", "2"),
-                // Named, least tax (a loss), highest cost, newest, oldest.
-                row("10.00", "15.00", "25.00", "1"),
-                row("30.00", "-5.00", "25.00", "1"),
-                row("30.00", "-5.00", "25.00", "1"),
-                row("20.00", "5.00", "25.00", "1"),
-                row("10.00", "15.00", "25.00", "1"),
+                row("1", "40.00", "30.00", "10.00"),
+                row("2", "80.00", "40.00", "40.00"),
+                // Named, least tax, highest cost, newest, oldest.
+                row("1", "40.00", "10.00", "30.00"),
+                row("1", "40.00", "30.00", "10.00"),
+                row("1", "40.00", "30.00", "10.00"),
+                row("1", "40.00", "20.00", "20.00"),
+                row("1", "40.00", "10.00", "30.00"),
             ]
         );
         let lot = |quantity: &str, cost: &str| {
@@ -163,7 +174,7 @@ on_both! {
         ada.trade_in(&other, "BUY", "2", "10.00", json!({})).await;
         let of_other = ada.lot_ids(&other).await;
         let before = (count(&app, "orders").await, count(&app, "order_lot").await, count(&app, "event").await);
-        let not_found = json!({ "code": "NOT_FOUND", "path": ["lotIds"], "message": "lotIds was not found." });
+        let not_found = json!({ "code": "NOT_FOUND", "path": ["lotIds"], "message": "lotIds was not found" });
         let invalid = |field: &str, text: &str| {
             json!({ "code": "INVALID", "path": [field], "message": format!("{field} {text}") })
         };
@@ -172,7 +183,8 @@ on_both! {
             ("SELL", "1", json!({ "lotIds": [bought[1]] }), not_found.clone()),
             ("SELL", "1", json!({ "lotIds": [account] }), not_found.clone()),
             ("SELL", "1", json!({ "lotIds": ["nonsense"] }), not_found),
-            ("SELL", "1", json!({ "lotIds": [bought[0], bought[0]] }), invalid("lotIds", "must not contain a lot twice")),
+            ("SELL", "1", json!({ "lotIds": [bought[0], bought[0]] }),
+                invalid("lotIds", "must not contain a lot twice")),
             ("SELL", "1", json!({ "lotMethod": "FIFO", "lotIds": [bought[0]] }),
                 invalid("lotIds", "is only for the lot method SPECIFIC")),
             ("SELL", "1", json!({ "lotMethod": "SPECIFIC" }),
@@ -222,7 +234,7 @@ on_both! {
             [lot(["60", "480.00", "0.00", "2026-08-20", "2026-08-20"]), washed]
         );
         assert_eq!(
-            ada.rows(&account, "positions", "quantity costBasis { amount } averageCost { amount }").await,
+            ada.rows(&account, "positions", "quantity costBasis averageCost").await,
             [["100", "900.00", "9.00"]]
         );
         // A purchase before the sale replaces too, as far as its shares are not sold themselves.
@@ -233,7 +245,7 @@ on_both! {
             ada.gains(&account).await[0],
             ["40", "200.00", "420.00", "165.00", "-55.00", "SHORT"]
         );
-        assert_eq!(ada.lots(&account).await[0], ["30", "345.00", "165.00", "2026-11-02", "2026-07-30"]);
+        assert_eq!(ada.lots(&account).await[0], ["30", "345.00", "165.00", "2026-11-02", "2026-08-09"]);
         assert_eq!(app.audit().await.wrong, None);
     }
 
@@ -257,7 +269,7 @@ on_both! {
         assert_eq!(ada.lots(&joint).await, [["20", "230.00", "50.00", "2026-07-14", "2026-07-14"]]);
         assert_eq!(ada.lots(&retirement).await, [["50", "400.00", "0.00", "2026-07-14", "2026-07-14"]]);
         assert_eq!(
-            ada.rows(&joint, "positions", "quantity costBasis { amount }").await,
+            ada.rows(&joint, "positions", "quantity costBasis").await,
             [["20", "230.00"]]
         );
         // A loss in the retirement account is none.
@@ -336,7 +348,9 @@ on_both! {
         let account = ada.customer.account_id.clone();
         let fields = "averageCost { amount } marketValue { amount } dayChange { amount } unrealizedGain { total { \
             amount } shortTerm { amount } longTerm { amount } }";
-        let query = format!("query($id: ID!) {{ account(id: $id) {{ positions {{ edges {{ node {{ {fields} }} }} }} }} }}");
+        let query = format!(
+            "query($id: ID!) {{ account(id: $id) {{ positions {{ edges {{ node {{ {fields} }} }} }} }} }}"
+        );
         let position = async || {
             let answer = app.gql(&query, json!({ "id": account })).await;
             answer.data()["account"]["positions"]["edges"][0]["node"].clone()
@@ -412,8 +426,8 @@ on_both! {
     async fn a_fill_has_a_confirmation(app: TestApp) {
         let mut ada = Trader::funded(&app, "1000.00").await;
         ada.trade("BUY", "2.5", "100.00").await;
-        let query = "{ fills { edges { node { confirmation { side quantity price { amount } principal { amount } fees { \
-            amount } netAmount { amount } tradedAt settlesOn capacity } } } } }";
+        let query = "{ fills { edges { node { confirmation { side quantity price { amount } principal { amount } \
+            fees { amount } netAmount { amount } tradedAt settlesOn capacity } } } } }";
         let money = |text: &str| json!({ "amount": text });
         assert_eq!(
             app.gql(query, json!({})).await.data()["fills"]["edges"][0]["node"]["confirmation"],

@@ -152,7 +152,8 @@ impl<C: ConnectionTrait> Audit<'_, C> {
             if books.happened(row.id, EventType::TradeSettled) != row.settled_at.is_some() {
                 self.wrong(format!("fill {} has a settlement status that does not match its events", row.id));
             }
-            let fill::Model { id, order_id: order, account_id: account, side, quantity, price, amount, traded_at, .. } = row;
+            let fill::Model { id, side, quantity, price, amount, traded_at, .. } = row;
+            let (order, account) = (row.order_id, row.account_id);
             trades.push(Trade { id, order, account, side, quantity, price, amount, traded_at });
         });
         self.report.checked.push(("fills", rows));

@@ -72,7 +72,8 @@ async fn with_holds(
     let lock = if backend == DbBackend::Postgres { " FOR NO KEY UPDATE OF orders" } else { "" };
     let text = format!(
         "SELECT orders.*, ledger_hold.id AS hold_id, ledger_hold.account_id AS hold_account_id, \
-         {LEFT_OF_HOLD} AS hold_left, {} AS follows_losses FROM orders LEFT JOIN ledger_hold ON ledger_hold.purpose_id = orders.id \
+         {LEFT_OF_HOLD} AS hold_left, {} AS follows_losses FROM orders LEFT JOIN ledger_hold ON \
+         ledger_hold.purpose_id = orders.id \
          WHERE orders.id = $1 ORDER BY ledger_hold.id{lock}",
         lots::has_losses()
     );
