@@ -41,6 +41,7 @@ pub struct OpenAccount {
     pub profile: Profile,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_taxable(treatment: &TaxTreatment) -> bool {
     *treatment == TaxTreatment::Taxable
 }

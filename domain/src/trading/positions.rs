@@ -133,9 +133,8 @@ async fn previous_closes(
     instruments: &[Arc<instrument::Model>],
     today: NaiveDate,
 ) -> Result<HashMap<Uuid, Price>> {
-    let earlier = std::iter::successors(today.pred_opt(), NaiveDate::pred_opt);
-    let close =
-        earlier.filter_map(calendar::session).next().map_or(DateTime::<Utc>::MIN_UTC, |last| last.closes_at);
+    let mut earlier = std::iter::successors(today.pred_opt(), NaiveDate::pred_opt);
+    let close = earlier.find_map(calendar::session).map_or(DateTime::<Utc>::MIN_UTC, |last| last.closes_at);
     let market = market::of(app, partner)?;
     let set = if partner.mode == Mode::Sandbox {
         quote_override::Entity::find()
