@@ -3,6 +3,7 @@
 mod backup;
 mod doctor;
 mod events;
+mod export;
 mod instruments;
 mod keyring;
 mod market;
@@ -92,6 +93,11 @@ enum Command {
         #[command(subcommand)]
         command: events::Command,
     },
+    /// Export data as CSV
+    Export {
+        #[command(subcommand)]
+        command: export::Command,
+    },
     /// Write a backup of the database and the documents to an empty folder, while servers run
     Backup {
         /// Empty or missing folder to write to
@@ -132,6 +138,7 @@ fn settings_of(command: &str) -> Option<Vec<&'static [&'static str]>> {
         | ("screen" | "partners" | "instruments", "import" | "list" | "status" | "remove")
         | ("market", "import" | "seed")
         | ("events", "export") => vec![DATABASE],
+        ("export", "gains") => vec![DATABASE, KEYS],
         ("keys", "create" | "list" | "rotate" | "revoke" | "rotate-encryption") => vec![DATABASE, KEYS],
         ("backup", _) => vec![DATABASE, DOCUMENTS],
         ("restore" | "copy" | "audit", _) => vec![DATABASE, KEYS, DOCUMENTS],
@@ -256,6 +263,7 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
             Command::Instruments { command } => instruments::run(&config, command).await,
             Command::Market { command } => market::run(&config, command).await,
             Command::Events { command } => events::run(&config, command).await,
+            Command::Export { command } => export::run(&config, command).await,
             Command::Backup { dir } => backup::backup(&config, &dir).await,
             Command::Restore { dir } => backup::restore(&config, &dir).await,
             Command::Copy { to } => backup::copy(&config, &to).await,

@@ -59,6 +59,7 @@ query_root! {
     access::invitations::InvitationQuery,
     accounts::AccountQuery,
     funding::transfers::TransferQuery,
+    trading::gains::GainsQuery,
     trading::orders::OrderQuery,
     trading::orders::OrderPreviewQuery,
     trading::instruments::InstrumentQuery,

@@ -1,13 +1,17 @@
-//! Instruments, market prices, bars and hours, orders, venues, positions and balances.
+//! Instruments, market prices, bars and hours, orders, venues, tax lots, positions and balances.
 
 pub mod balances;
 pub mod bars;
+pub mod confirmations;
 pub mod executions;
 pub mod fill_rules;
+pub mod gains;
 pub mod instruments;
+pub mod lots;
 pub mod market;
 pub mod matching;
 pub mod orders;
 pub mod positions;
 pub mod quotes;
+pub mod restrictions;
 pub mod venue;

@@ -1,5 +1,6 @@
 //! `account`: brokerage accounts with their owner's profile.
 
+use crate::tax_lot::LotMethod;
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +38,26 @@ pub struct Model {
     /// Why the account was frozen or closed, encrypted.
     #[serde(default)]
     pub status_reason: Option<Vec<u8>>,
+    /// How the account's gains are taxed.
+    #[serde(default)]
+    pub tax_treatment: TaxTreatment,
+    /// Order in which lots are sold, unless an order says otherwise.
+    #[serde(default)]
+    pub lot_method: LotMethod,
+    /// Time until which only settled cash buys shares, after repeated violations of the settlement rules.
+    #[serde(default)]
+    pub settled_cash_only_until: Option<DateTimeUtc>,
+}
+
+/// How the gains of an account are taxed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum TaxTreatment {
+    #[default]
+    Taxable,
+    TraditionalIra,
+    RothIra,
 }
 
 /// Ownership type of an account.

@@ -84,4 +84,10 @@ kinds! {
     ScreeningException = 29,
     /// A review of an identity check.
     KycReview = 30,
+    /// A tax lot.
+    TaxLot = 40,
+    /// A realized gain or loss: shares of one lot that one fill sold.
+    LotClosing = 41,
+    /// A violation of the settlement rules of cash accounts.
+    SettlementViolation = 42,
 }

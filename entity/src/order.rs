@@ -1,6 +1,6 @@
 //! `orders`: buy and sell orders. Rows are never deleted.
 
-use crate::{Money, Price, Quantity};
+use crate::{Money, Price, Quantity, tax_lot::LotMethod};
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +42,9 @@ pub struct Model {
     pub expired_at: Option<DateTimeUtc>,
     pub canceled_at: Option<DateTimeUtc>,
     pub failed_at: Option<DateTimeUtc>,
+    /// Order in which the lots are sold; none for that of the account.
+    #[serde(default)]
+    pub lot_method: Option<LotMethod>,
 }
 
 /// Side of an order.

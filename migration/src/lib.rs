@@ -19,6 +19,7 @@ mod m20261128_000018_kyc_reviews;
 mod m20261128_000019_limit_uses;
 mod m20261128_000021_market_data;
 mod m20261128_000022_order_types;
+mod m20261128_000023_tax_lots;
 mod words;
 
 /// All migrations, in order.
@@ -45,6 +46,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000019_limit_uses::Migration),
             Box::new(m20261128_000021_market_data::Migration),
             Box::new(m20261128_000022_order_types::Migration),
+            Box::new(m20261128_000023_tax_lots::Migration),
         ]
     }
 }

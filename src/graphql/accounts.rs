@@ -11,16 +11,20 @@ use super::{
     funding::transfers::{Transfer, TransferFilter},
     people::users::User,
     trading::{
+        gains::{RealizedGain, RealizedGainFilter},
+        lots::{LotMethod, TaxLot, TaxLotFilter},
         orders::{Order, OrderFilter},
         positions::Position,
+        violations::SettlementViolation,
     },
 };
 use crate::wire::Result;
 use async_graphql::{Enum, ID, SimpleObject};
+use chrono::{DateTime as Instant, Utc};
 use domain::{
     accounts::{self, Profile},
     kernel::lists::Filter,
-    trading::balances::Balance,
+    trading::{balances::Balance, lots},
 };
 use entity::{account, position};
 use macros::{Fields, Leaf, breadth};
@@ -69,6 +73,22 @@ impl Account {
         self.0.status.into()
     }
 
+    /// How the gains of the account are taxed.
+    fn tax_treatment(&self) -> TaxTreatment {
+        self.0.tax_treatment.into()
+    }
+
+    /// Order in which sales close tax lots, unless an order says otherwise.
+    fn lot_method(&self) -> LotMethod {
+        self.0.lot_method.into()
+    }
+
+    /// Time until which only settled cash buys shares, after repeated violations of the settlement rules. Null if
+    /// the account was never restricted.
+    fn settled_cash_only_until(&self) -> Option<DateTime> {
+        self.0.settled_cash_only_until.map(DateTime)
+    }
+
     /// Reason why the account was frozen or closed. Null for an active account and without scope `operate`.
     fn status_reason(&self, view: &Viewpoint) -> Result<Option<String>> {
         let reason = accounts::status_reason(view.app(), view.actor(), &self.0)?;
@@ -94,7 +114,10 @@ impl Account {
 
     /// Cash, buying power and total value. Null while market prices are unavailable.
     fn balance(&self) -> Lookup<BalanceOf, Option<AccountBalance>> {
-        lookup(Some(BalanceOf(self.0.id)), |_, balance| Ok(balance.map(AccountBalance::from)))
+        let settled_cash_only_until = self.0.settled_cash_only_until;
+        lookup(Some(BalanceOf(self.0.id)), move |_, balance| {
+            Ok(balance.map(|balance| AccountBalance::of(settled_cash_only_until, balance)))
+        })
     }
 
     /// Positions, newest first.
@@ -111,6 +134,36 @@ impl Account {
         let filters =
             if include_closed { Vec::new() } else { vec![Filter::not_zero(position::Column::Quantity)] };
         ListOf::under(view, self.0.id, &page, filters)
+    }
+
+    /// Tax lots with shares that have not been sold, newest first.
+    fn tax_lots(
+        &self,
+        view: &Viewpoint,
+        page: PageArgs,
+        #[graphql(default = false, desc = "Whether to include lots whose shares were all sold.")]
+        include_closed: bool,
+        #[graphql(desc = "Filter for the lots.")] filter: Option<TaxLotFilter>,
+    ) -> Result<ListOf<TaxLot>> {
+        let mut filters = filter.unwrap_or_default().conditions();
+        filters.extend((!include_closed).then(|| Filter::not_zero(lots::OPEN_QUANTITY)));
+        ListOf::under(view, self.0.id, &page, filters)
+    }
+
+    /// Realized gains and losses, one for each lot that a sale closed, newest first.
+    fn realized_gains(
+        &self,
+        view: &Viewpoint,
+        page: PageArgs,
+        #[graphql(desc = "Filter for the gains.")] filter: Option<RealizedGainFilter>,
+    ) -> Result<ListOf<RealizedGain>> {
+        ListOf::under(view, self.0.id, &page, filter.unwrap_or_default().conditions())
+    }
+
+    /// Violations of the settlement rules of cash accounts, newest first. The third good-faith violation within
+    /// twelve months restricts the account to settled cash for 90 days.
+    fn settlement_violations(&self, view: &Viewpoint, page: PageArgs) -> Result<ListOf<SettlementViolation>> {
+        ListOf::under(view, self.0.id, &page, Vec::new())
     }
 
     /// Orders, newest first.
@@ -179,6 +232,18 @@ pub enum AccountOwnership {
     Joint,
 }
 
+/// How the gains of an account are taxed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Leaf)]
+#[graphql(remote = "entity::account::TaxTreatment")]
+pub enum TaxTreatment {
+    /// Gains and losses are taxed when they are realized.
+    Taxable,
+    /// Individual retirement account; withdrawals are taxed.
+    TraditionalIra,
+    /// Individual retirement account; qualified withdrawals are not taxed.
+    RothIra,
+}
+
 /// Lifecycle status of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Leaf)]
 #[graphql(remote = "entity::account::Status")]
@@ -196,20 +261,35 @@ pub enum AccountStatus {
 pub struct AccountBalance {
     /// Settled and unsettled cash plus positions at the last price. Pending deposits are not included.
     total: Money,
-    /// Cash available for new orders: settled and unsettled cash minus holds for open orders.
+    /// Cash available for new orders: settled and unsettled cash minus holds for open orders. Without unsettled
+    /// cash while the account is restricted to settled cash.
     buying_power: Money,
     /// Cash available for withdrawal: settled cash minus holds for open orders.
     withdrawable: Money,
+    /// Cash from settled deposits and trades.
+    settled_cash: Money,
+    /// Proceeds of sales that have not settled. They buy shares, and are not withdrawable.
+    unsettled_cash: Money,
+    /// Part of the settled and unsettled cash that open orders hold.
+    held_cash: Money,
+    /// Deposits whose money has not arrived.
+    pending_deposits: Money,
     /// Time of the valuation, by the partner's clock.
     as_of: DateTime,
 }
 
-impl From<Balance> for AccountBalance {
-    fn from(balance: Balance) -> Self {
+impl AccountBalance {
+    fn of(settled_cash_only_until: Option<Instant<Utc>>, balance: Balance) -> Self {
+        let is_restricted = settled_cash_only_until.is_some_and(|until| balance.at < until);
         Self {
             total: balance.total.into(),
-            buying_power: balance.buying_power.into(),
+            buying_power: if is_restricted { balance.settled_buying_power } else { balance.buying_power }
+                .into(),
             withdrawable: balance.withdrawable.into(),
+            settled_cash: balance.settled_cash.into(),
+            unsettled_cash: balance.unsettled_cash.into(),
+            held_cash: balance.held_cash.into(),
+            pending_deposits: balance.pending_deposits.into(),
             as_of: balance.at.into(),
         }
     }

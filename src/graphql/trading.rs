@@ -1,7 +1,11 @@
-//! Instruments, quotes, bars, orders and positions.
+//! Instruments, quotes, bars, orders, positions, tax lots and realized gains.
 
 pub mod bars;
+pub mod confirmations;
+pub mod gains;
 pub mod instruments;
+pub mod lots;
 pub mod orders;
 pub mod positions;
 pub mod quotes;
+pub mod violations;

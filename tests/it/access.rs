@@ -5,6 +5,7 @@ use crate::{
     compliance::{kyc_documents, screening::hit_of},
     delivery::messages::{mail, post},
     support::{ORDER_PLACE, TestApp, USER_CREATE, cash_account, on_both, person, send, socket::Socket},
+    visibility::violation_of,
 };
 use async_graphql::parser::{
     parse_schema,
@@ -97,6 +98,10 @@ async fn partner_data(app: &TestApp) -> PartnerData {
     let order = app.gql(ORDER_PLACE, json!({ "input": order })).await;
     let order_id = order.entity("orderPlace", "order")["id"].as_str().unwrap().to_owned();
     app.ended(&order_id).await;
+    let sale = json!({ "idempotencyKey": "s", "accountId": account["id"], "symbol": "VTI", "side": "SELL",
+        "quantity": "0.1" });
+    let sale = app.gql(ORDER_PLACE, json!({ "input": sale })).await;
+    app.ended(sale.entity("orderPlace", "order")["id"].as_str().unwrap()).await;
     let invite = "mutation($input: InvitationCreateInput!) { invitationCreate(input: $input) { invitation { \
         id } userErrors { code } } }";
     let invitation = app
@@ -104,7 +109,8 @@ async fn partner_data(app: &TestApp) -> PartnerData {
         .await;
     let invitation = invitation.entity("invitationCreate", "invitation").clone();
     let rest = "query($user: ID!, $account: ID!, $order: ID!) { user(id: $user) { kyc { id token } }
-        account(id: $account) { positions { edges { node { id } } } } order(id: $order) { fills { edges { \
+        account(id: $account) { positions { edges { node { id } } } taxLots { edges { node { id } } } realizedGains { \
+        edges { node { id } } } } order(id: $order) { fills { edges { \
         node { id } } } }
         instrumentBySymbol(symbol: \"VTI\") { id } partner { id } apiKeys(last: 1) { edges { node { id } } } }";
     let rest = app.gql(rest, json!({ "user": user_id, "account": account["id"], "order": order_id })).await;
@@ -134,6 +140,17 @@ async fn partner_data(app: &TestApp) -> PartnerData {
         ("KycReview", review_id),
         ("Position", text(&rest["account"]["positions"]["edges"][0]["node"]["id"])),
         ("Fill", text(&rest["order"]["fills"]["edges"][0]["node"]["id"])),
+        ("TaxLot", text(&rest["account"]["taxLots"]["edges"][0]["node"]["id"])),
+        ("RealizedGain", text(&rest["account"]["realizedGains"]["edges"][0]["node"]["id"])),
+        (
+            "SettlementViolation",
+            violation_of(
+                app,
+                &text(&account["id"]),
+                &text(&rest["order"]["fills"]["edges"][0]["node"]["id"]),
+            )
+            .await,
+        ),
         ("OutboxMessage", message_id.to_string()),
         ("WatchListHit", hit_id),
         ("Instrument", text(&rest["instrumentBySymbol"]["id"])),
@@ -357,6 +374,15 @@ fn listed_cases(a: &PartnerData) -> Vec<(&'static str, Case)> {
             Answer,
         ),
         by_id("order", "Order", "id quantity account { number owner { email } }"),
+        read(
+            "gainsReport",
+            Some(Scope::Read),
+            "query($id: ID!) { gainsReport(userId: $id, year: 2026) { csv } }",
+            json!({ "id": a.id("User") }),
+            UNAUTHENTICATED,
+            UNSCOPED,
+            Null,
+        ),
         read(
             "transfers",
             Some(Scope::Read),
@@ -1022,8 +1048,8 @@ on_both! {
         let lengths = ["orders", "users"].map(|list| orders.data()[list]["edges"].as_array().unwrap().len());
         assert_eq!(
             lengths,
-            [1, 4],
-            "one order; two users from the setup, one that signed up, and one created with a publishable key"
+            [2, 4],
+            "two orders; two users from the setup, one that signed up, and one created with a publishable key"
         );
     }
 

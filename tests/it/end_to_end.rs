@@ -147,6 +147,8 @@ on_both! {
             ... on BankAccountChangedEvent { bankAccount { id } user { id } }
             ... on TransferChangedEvent { transferStatus transfer { status } account { id } }
             ... on OrderChangedEvent { orderStatus order { id } account { id } }
+            ... on TradeConfirmedEvent { fill { side } order { id } account { id } }
+            ... on PositionChangedEvent { positionQuantity instrument { symbol } account { id } }
             ... on TradeSettledEvent { fill { side order { id } account { id } instrument { symbol } }
                 order { id } account { id } }
             ... on PartnerChangedEvent { partner { name } } } }";
@@ -175,6 +177,9 @@ on_both! {
             ordered("ORDER_ACCEPTED", "ACCEPTED"),
             ordered("ORDER_NEW", "NEW"),
             ordered("ORDER_FILLED", "FILLED"),
+            json!({ "type": "TRADE_CONFIRMED", "order": order, "account": account, "fill": { "side": "BUY" } }),
+            json!({ "type": "POSITION_CHANGED", "account": account, "positionQuantity": "2",
+                "instrument": { "symbol": "VTI" } }),
             json!({ "type": "TRADE_SETTLED", "order": order, "account": account,
                 "fill": { "side": "BUY", "order": order, "account": account,
                     "instrument": { "symbol": "VTI" } } }),

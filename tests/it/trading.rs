@@ -1,6 +1,7 @@
 //! Orders, instruments, bars and quotes.
 
 mod instruments;
+mod lots;
 mod market_data;
 mod order_types;
 mod orders;

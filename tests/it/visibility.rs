@@ -17,7 +17,7 @@ use domain::{
 use entity::{
     Kind, kyc, kyc_document, kyc_review,
     message::{self, Status},
-    screening_exception, screening_hit,
+    screening_exception, screening_hit, settlement_violation,
 };
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel};
 use serde_json::{Value, json};
@@ -51,8 +51,8 @@ macro_rules! tables {
 
 tables! {
     visible:
-        account api_key bank_account fill instrument invitation kyc kyc_document kyc_review message order partner
-        position screening_exception screening_hit transfer user;
+        account api_key bank_account fill instrument invitation kyc kyc_document kyc_review lot_closing message order
+        partner position screening_exception screening_hit settlement_violation tax_lot transfer user;
     hidden:
         audit_log: "read by operators from the database",
         bar: "shown as the bars of its instrument",
@@ -69,6 +69,7 @@ tables! {
         login: "passwords",
         meta: "state of the installation",
         order_book: "state of the matching of orders",
+        order_lot: "which lots an order names; its sales show them",
         passcode: "one-time passwords",
         quote_override: "shown as the quote of its instrument",
         recovery: "password recoveries",
@@ -87,7 +88,14 @@ fn who_sees(table: &str) -> (Option<Scope>, &'static [&'static str]) {
         "instrument" => (None, &[]),
         "user" | "bank_account" | "kyc" | "kyc_document" => (Some(Scope::Read), &["John"]),
         // John shares the account with Marry.
-        "account" | "transfer" | "order" | "fill" | "position" => (Some(Scope::Read), &["John", "Marry"]),
+        "account"
+        | "transfer"
+        | "order"
+        | "fill"
+        | "position"
+        | "tax_lot"
+        | "lot_closing"
+        | "settlement_violation" => (Some(Scope::Read), &["John", "Marry"]),
         "partner" => (Some(Scope::Read), &[]),
         "invitation" => (Some(Scope::Manage), &[]),
         "api_key" | "kyc_review" | "message" | "screening_exception" | "screening_hit" => {
@@ -326,6 +334,43 @@ impl Rows {
                 "account",
                 "query($id: ID!) { node(id: $id) { ... on Account { positions { edges { node { id } } } } } }",
             ),
+            relation(
+                "tax_lot",
+                "account",
+                "query($id: ID!) { node(id: $id) { ... on Account { taxLots { edges { node { id } } } } } }",
+            ),
+            relation(
+                "tax_lot",
+                "lot_closing",
+                "query($id: ID!) { node(id: $id) { ... on RealizedGain { lot { id } } } }",
+            ),
+            relation(
+                "account",
+                "lot_closing",
+                "query($id: ID!) { node(id: $id) { ... on RealizedGain { account { id } } } }",
+            ),
+            relation(
+                "lot_closing",
+                "account",
+                "query($id: ID!) { node(id: $id) { ... on Account { realizedGains { edges { node { id } } } } } }",
+            ),
+            relation(
+                "account",
+                "tax_lot",
+                "query($id: ID!) { node(id: $id) { ... on TaxLot { account { id } } } }",
+            ),
+            relation("fill", "tax_lot", "query($id: ID!) { node(id: $id) { ... on TaxLot { fill { id } } } }"),
+            relation(
+                "fill",
+                "settlement_violation",
+                "query($id: ID!) { node(id: $id) { ... on SettlementViolation { fill { id } } } }",
+            ),
+            relation(
+                "settlement_violation",
+                "account",
+                "query($id: ID!) { node(id: $id) { ... on Account { settlementViolations { edges { node { id } } } \
+                    } } }",
+            ),
             relation("kyc", "user", "query($id: ID!) { node(id: $id) { ... on User { kyc { id } } } }"),
             relation(
                 "kyc",
@@ -542,6 +587,24 @@ async fn reviews_of(app: &TestApp, kyc_id: &str) -> (String, String) {
     (decided.id.to_string(), waiting.id.to_string())
 }
 
+/// Adds a violation of the settlement rules.
+pub async fn violation_of(app: &TestApp, account: &str, fill: &str) -> String {
+    let now = app.partner.clock_frozen_at.unwrap();
+    let violation = settlement_violation::Model {
+        id: app.app.ids.next(Kind::SettlementViolation),
+        partner_id: app.partner.id,
+        account_id: account.parse().unwrap(),
+        kind: settlement_violation::ViolationKind::GoodFaith,
+        fill_id: fill.parse().unwrap(),
+        occurred_at: now,
+        funds_settle_at: now,
+    };
+    let tx = app.app.db.write().await.unwrap();
+    let violation = violation.into_active_model().reset_all().insert(&tx).await.unwrap();
+    tx.commit().await.unwrap();
+    violation.id.to_string()
+}
+
 /// Posts a message to the outbox and one that waits to be sent, and returns the ids of both.
 async fn messages(app: &TestApp) -> (String, String) {
     let outbox = post(&app.app, &app.partner, mail("a@example.com", "Subject", "Words")).await.unwrap();
@@ -584,11 +647,16 @@ pub async fn rows_and_callers(app: &TestApp) -> (Rows, Vec<Caller>) {
     let order = app.gql(ORDER_PLACE, json!({ "input": order })).await;
     let order = text(&order.entity("orderPlace", "order")["id"]);
     app.ended(&order).await;
+    let sale = json!({ "idempotencyKey": "s", "accountId": account, "symbol": "KO", "side": "SELL",
+        "quantity": "0.5" });
+    let sale = app.gql(ORDER_PLACE, json!({ "input": sale })).await;
+    app.ended(&text(&sale.entity("orderPlace", "order")["id"])).await;
     app.advance_to("2026-07-14T16:00:00Z").await;
     let invited = json!({ "email": "john@example.com" });
     let invitation = changed(app, "invitationCreate", "InvitationCreateInput", "invitation", invited).await;
     let found = "query($user: ID!, $account: ID!, $order: ID!) { user(id: $user) { kyc { id token } }
-        account(id: $account) { positions { edges { node { id } } } }
+        account(id: $account) { positions { edges { node { id } } } taxLots { edges { node { id } } }
+            realizedGains { edges { node { id } } } }
         order(id: $order) { instrument { id } fills { edges { node { id } } } }
         partner { id } apiKeys(last: 1) { edges { node { id } } } }";
     let found = app.gql(found, json!({ "user": john, "account": account, "order": order })).await;
@@ -600,12 +668,16 @@ pub async fn rows_and_callers(app: &TestApp) -> (Rows, Vec<Caller>) {
     let api_key = text(&changed(app, "apiKeyIssue", "ApiKeyIssueInput", "apiKey", issued).await["id"]);
     let rotated =
         changed(app, "apiKeyRotate", "ApiKeyRotateInput", "apiKey", json!({ "apiKeyId": api_key })).await;
+    let fill = text(&found["order"]["fills"]["edges"][0]["node"]["id"]);
     let mut ids = vec![
+        ("tax_lot", text(&found["account"]["taxLots"]["edges"][0]["node"]["id"])),
+        ("lot_closing", text(&found["account"]["realizedGains"]["edges"][0]["node"]["id"])),
+        ("settlement_violation", violation_of(app, &account, &fill).await),
         ("user", john.clone()),
         ("account", account),
         ("bank_account", bank_account),
         ("transfer", transfer),
-        ("fill", text(&found["order"]["fills"]["edges"][0]["node"]["id"])),
+        ("fill", fill),
         ("instrument", text(&found["order"]["instrument"]["id"])),
         ("order", order),
         ("position", text(&found["account"]["positions"]["edges"][0]["node"]["id"])),
@@ -668,6 +740,8 @@ pub async fn rows_and_callers(app: &TestApp) -> (Rows, Vec<Caller>) {
 const EVENTS: &str = "subscription { events(after: \"0\") { type
     ... on OrderChangedEvent { order { id } account { id } }
     ... on TransferChangedEvent { transfer { id } account { id } }
+    ... on TradeConfirmedEvent { fill { id } order { id } account { id } }
+    ... on PositionChangedEvent { account { id } }
     ... on TradeSettledEvent { fill { id } order { id } account { id } }
     ... on UserChangedEvent { user { id } }
     ... on KycChangedEvent { kyc { id } }

@@ -18,9 +18,10 @@ use crate::{
 };
 use entity::{
     Kind,
-    account::{self, AccountKind, Ownership, Status},
+    account::{self, AccountKind, Ownership, Status, TaxTreatment},
     ledger_account::LedgerKind,
     partner::Mode,
+    tax_lot::LotMethod,
 };
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use serde::Serialize;
@@ -34,7 +35,15 @@ pub struct OpenAccount {
     /// Second owner of a joint account; may be added later with `UpdateAccount`.
     pub joint_member: Option<JointMember>,
     pub kind: String,
+    /// How the account's gains are taxed. Left out of the fingerprint for taxable accounts, as all once were.
+    #[serde(skip_serializing_if = "is_taxable")]
+    pub tax_treatment: TaxTreatment,
     pub profile: Profile,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_taxable(treatment: &TaxTreatment) -> bool {
+    *treatment == TaxTreatment::Taxable
 }
 
 /// Parses an account type, in any case and spacing.
@@ -50,7 +59,8 @@ pub fn parse_kind(text: &str) -> Result<AccountKind> {
 ///
 /// An investment account needs every answer about investing, a cash account none (documented: optional for
 /// `cash`). The joint member of a joint account is registered and their identity checked along with it; until
-/// they are approved too, the account cannot be funded or traded on.
+/// they are approved too, the account cannot be funded or traded on. A retirement account has one owner
+/// (26 U.S.C. 408).
 impl Command for OpenAccount {
     const NAME: &'static str = "account.open";
     const SCOPE: Scope = Scope::Manage;
@@ -64,6 +74,9 @@ impl Command for OpenAccount {
             checks.note(self.profile.check(kind));
         }
         checks.note(match (&self.joint_member, ownership) {
+            (_, Some(Ownership::Joint)) if !is_taxable(&self.tax_treatment) => {
+                Err(Refusal::invalid("taxTreatment", "must be TAXABLE for a joint account").into())
+            }
             (Some(_), Some(Ownership::Individual)) => Err(joint::not_joint()),
             (Some(member), _) => member.check(mode),
             (None, _) => Ok(()),
@@ -92,6 +105,9 @@ impl Command for OpenAccount {
             opened_at: Set(ctx.now),
             joint_member_id: Set(joint_member.map(|member| member.id)),
             status_reason: Set(None),
+            tax_treatment: Set(self.tax_treatment),
+            lot_method: Set(LotMethod::Fifo),
+            settled_cash_only_until: Set(None),
             ..self.profile.columns()
         };
         let account = row.insert(ctx.tx).await?;

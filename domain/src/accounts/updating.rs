@@ -18,8 +18,9 @@ use crate::{
     people::users,
 };
 use entity::{
-    account::{self, Ownership},
+    account::{self, Ownership, TaxTreatment},
     partner::Mode,
+    tax_lot::LotMethod,
     user,
 };
 use sea_orm::{
@@ -38,6 +39,9 @@ pub struct UpdateAccount {
     /// Joint member to add; makes an individual account a joint one (documented).
     pub joint_member: Option<JointMember>,
     pub kind: Option<String>,
+    /// Order in which lots are sold, unless an order says otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lot_method: Option<LotMethod>,
     pub profile: ProfilePatch,
 }
 
@@ -89,6 +93,7 @@ impl Command for UpdateAccount {
             kind: Set(account.kind),
             ownership: Set(account.ownership),
             joint_member_id: Set(account.joint_member_id),
+            lot_method: Set(account.lot_method),
             ..profile.columns()
         };
         let account = row.update(ctx.tx).await?;
@@ -103,6 +108,12 @@ impl UpdateAccount {
         let ownership =
             self.ownership.as_deref().and_then(|ownership| checks.note(joint::ownership(ownership)));
         checks.note(self.kind.as_deref().map(parse_kind).transpose());
+        checks.note(match self.lot_method {
+            Some(LotMethod::Specific) => {
+                Err(Refusal::invalid("lotMethod", "must not be SPECIFIC, which only an order can be").into())
+            }
+            _ => Ok(()),
+        });
         checks.note(self.profile.check());
         checks.note(match &self.joint_member {
             Some(_) if ownership == Some(Ownership::Individual) => Err(joint::not_joint()),
@@ -122,6 +133,9 @@ impl UpdateAccount {
         let profile = self.profile.applied_to(&Profile::of(account));
         if let Some(kind) = &self.kind {
             account.kind = parse_kind(kind)?;
+        }
+        if let Some(method) = self.lot_method {
+            account.lot_method = method;
         }
         profile.check(account.kind)?;
         self.add_joint_member(ctx, owner, account).await?;
@@ -148,6 +162,9 @@ impl UpdateAccount {
                 "jointMember",
                 "The account already has a joint member, who cannot be replaced.",
             )),
+            (_, _, Some(_)) if account.tax_treatment != TaxTreatment::Taxable => {
+                Err(ownership_immutable("jointMember", "A retirement account has one owner."))
+            }
             (_, _, Some(member)) => {
                 account.joint_member_id = Some(member.resolve(ctx, owner).await?.id);
                 account.ownership = Ownership::Joint;

@@ -10,8 +10,8 @@ mod numbers;
 mod tests;
 
 pub use catalog::{
-    About, AccountState, BankAccountState, CheckState, Event, EventType, OrderFacts, OrderState, Subject,
-    TradeState, TransferState, UserState,
+    About, AccountState, BankAccountState, CheckState, Event, EventType, OrderFacts, OrderState,
+    PositionState, Subject, TradeState, TransferState, UserState,
 };
 pub use feed::Feed;
 pub use log::{follow, head, newest_of_type, page, position_of};

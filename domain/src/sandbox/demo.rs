@@ -10,11 +10,13 @@ use crate::{
         applicants::{NewAddress, NewUser},
         user_changes::{Change, PersonPatch},
     },
-    trading::orders::PlaceOrder,
+    trading::{lots::LotChoice, orders::PlaceOrder},
 };
 use chrono::Duration;
 use entity::{
-    Money, Quantity, account, bank_account,
+    Money, Quantity,
+    account::{self, TaxTreatment},
+    bank_account,
     order::{self, OrderKind, Side, TimeInForce},
     partner, transfer,
     user::{self, Status},
@@ -105,6 +107,7 @@ async fn create_history(
             limit_price: None,
             stop_price: None,
             time_in_force: TimeInForce::Day,
+            lots: LotChoice::default(),
         };
         command::execute(app, actor, None, buy).await?;
     }
@@ -149,6 +152,7 @@ fn brokerage_of(user: &user::Model) -> OpenAccount {
         ownership: "individual".to_owned(),
         joint_member: None,
         kind: "investment".to_owned(),
+        tax_treatment: TaxTreatment::Taxable,
         profile: Profile {
             marital_status: "single".to_owned(),
             country_of_citizenship: "USA".to_owned(),

@@ -22,10 +22,22 @@ pub struct Balance {
     pub total: Money,
     /// Settled and unsettled cash less holds for orders.
     pub buying_power: Money,
+    /// The same without unsettled cash, for accounts that are restricted to settled cash.
+    pub settled_buying_power: Money,
     /// Settled cash less holds for orders, never below zero.
     pub withdrawable: Money,
+    /// Cash from settled deposits and trades. An instant deposit is not settled until its money has arrived.
+    pub settled_cash: Money,
+    /// Proceeds of sales that have not settled.
+    pub unsettled_cash: Money,
+    /// Part of the settled and unsettled cash that open orders hold.
+    pub held_cash: Money,
+    /// Deposits whose money has not arrived, which are not part of the total.
+    pub pending_deposits: Money,
     pub at: DateTime<Utc>,
 }
+
+const KINDS: [LedgerKind; 3] = [LedgerKind::Cash, LedgerKind::Unsettled, LedgerKind::PendingDeposit];
 
 /// Returns the balances of these accounts of one partner, at the current time of the partner's clock.
 pub async fn of_accounts(
@@ -40,7 +52,7 @@ pub async fn of_accounts(
         .filter(ledger_account::Column::OwnerId.is_in(accounts.iter().copied()))
         .filter(ledger_account::Column::PartnerId.eq(partner_id))
         .filter(ledger_account::Column::Asset.eq(USD))
-        .filter(ledger_account::Column::Kind.is_in([LedgerKind::Cash, LedgerKind::Unsettled]))
+        .filter(ledger_account::Column::Kind.is_in(KINDS))
         .all(connection)
         .await?;
     let positions = position::Entity::find()
@@ -76,7 +88,15 @@ fn balance(account: Uuid, cash: &[ledger_account::Model], positions: i64, at: Da
     Balance {
         total: Money::from_units(sum(&both, ledger_account::Model::balance) + positions),
         buying_power: Money::from_units(sum(&both, ledger_account::Model::available)),
+        settled_buying_power: Money::from_units(sum(&[LedgerKind::Cash], ledger_account::Model::available)),
         withdrawable: Money::from_units(sum(&[LedgerKind::Cash], ledger_account::Model::available).max(0)),
+        settled_cash: Money::from_units(sum(&[LedgerKind::Cash], ledger_account::Model::balance)),
+        unsettled_cash: Money::from_units(sum(&[LedgerKind::Unsettled], ledger_account::Model::balance)),
+        held_cash: Money::from_units(sum(&both, |row| row.held)),
+        pending_deposits: Money::from_units(sum(
+            &[LedgerKind::PendingDeposit],
+            ledger_account::Model::balance,
+        )),
         at,
     }
 }

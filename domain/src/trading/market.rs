@@ -64,17 +64,30 @@ pub async fn quotes(
     instruments: &[impl Borrow<instrument::Model> + Sync],
     at: DateTime<Utc>,
 ) -> Result<HashMap<Uuid, Quote>> {
-    let found = sourced(app, connection, partner, instruments, at).await?;
+    let found = sourced(app, connection, partner, instruments, at, |_| true).await?;
     Ok(found.into_iter().map(|(id, (quote, _))| (id, quote)).collect())
 }
 
-/// Returns the same quotes with their sources.
+/// Returns the quotes that these instruments had at an earlier time: prices that were set later do not count.
+pub async fn past_quotes(
+    app: &App,
+    connection: &impl ConnectionTrait,
+    partner: &partner::Model,
+    instruments: &[impl Borrow<instrument::Model> + Sync],
+    at: DateTime<Utc>,
+) -> Result<HashMap<Uuid, Quote>> {
+    let found = sourced(app, connection, partner, instruments, at, |set_at| set_at <= at).await?;
+    Ok(found.into_iter().map(|(id, (quote, _))| (id, quote)).collect())
+}
+
+/// Returns the same quotes with their sources. `counts` decides by the time when a price was set.
 async fn sourced(
     app: &App,
     connection: &impl ConnectionTrait,
     partner: &partner::Model,
     instruments: &[impl Borrow<instrument::Model> + Sync],
     at: DateTime<Utc>,
+    counts: impl Fn(DateTime<Utc>) -> bool,
 ) -> Result<HashMap<Uuid, (Quote, Source)>> {
     let market = of(app, partner)?;
     let stored = match partner.mode {
@@ -86,7 +99,7 @@ async fn sourced(
     };
     let seed = partner.market_seed.unsigned_abs();
     let quote = |instrument: &instrument::Model| match stored.get(&instrument.id) {
-        Some(Stored { set: Some((bid, ask)), .. }) => {
+        Some(Stored { set: Some((bid, ask, set_at)), .. }) if counts(*set_at) => {
             (Quote { bid: *bid, ask: *ask, last: midpoint(*bid, *ask), at }, Source::Set)
         }
         Some(Stored { last: Some(last), .. }) => (Quote::of(prices::around(last.units()), at), Source::Bars),
@@ -107,8 +120,8 @@ impl Quote {
 
 /// Stored prices of one instrument.
 struct Stored {
-    /// Bid and ask that were set.
-    set: Option<(Price, Price)>,
+    /// Bid and ask that were set, and when.
+    set: Option<(Price, Price, DateTime<Utc>)>,
     /// Last trade of the latest bar that has begun.
     last: Option<Price>,
 }
@@ -126,8 +139,8 @@ async fn stored(
     let places =
         (3..).take(instruments.len()).map(|place| format!("${place}")).collect::<Vec<_>>().join(", ");
     let text = format!(
-        "SELECT instrument.id, quote_override.bid, quote_override.ask, bar.starts_at, bar.open, bar.close \
-         FROM instrument \
+        "SELECT instrument.id, quote_override.bid, quote_override.ask, bar.starts_at, bar.open, bar.close, \
+         quote_override.set_at FROM instrument \
          LEFT JOIN quote_override ON quote_override.partner_id = $1 \
          AND quote_override.instrument_id = instrument.id \
          LEFT JOIN bar ON bar.partner_id = $1 AND bar.instrument_id = instrument.id AND bar.starts_at = \
@@ -147,7 +160,9 @@ async fn stored(
             Some(_) => row.try_get_by_index(5)?,
             None => None,
         };
-        found.insert(id, Stored { set: bid.zip(ask), last });
+        let set_at: Option<DateTime<Utc>> = row.try_get_by_index(6)?;
+        let set = bid.zip(ask).zip(set_at).map(|((bid, ask), set_at)| (bid, ask, set_at));
+        found.insert(id, Stored { set, last });
     }
     Ok(found)
 }
@@ -172,7 +187,7 @@ pub async fn quote_with_source(
     instrument: &instrument::Model,
     at: DateTime<Utc>,
 ) -> Result<(Quote, Source)> {
-    let quotes = sourced(app, connection, partner, std::slice::from_ref(instrument), at).await?;
+    let quotes = sourced(app, connection, partner, std::slice::from_ref(instrument), at, |_| true).await?;
     quotes.get(&instrument.id).copied().ok_or_else(|| crate::Error::broken("an instrument has no quote"))
 }
 

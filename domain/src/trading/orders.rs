@@ -2,7 +2,10 @@
 
 use super::{
     executions::Working,
-    instruments, market,
+    instruments,
+    lots::LotChoice,
+    market,
+    restrictions::is_settled_cash_only,
     venue::{CancelReply, Paper, Venue},
 };
 use crate::{
@@ -57,6 +60,10 @@ pub struct PlaceOrder {
     pub limit_price: Option<Price>,
     pub stop_price: Option<Price>,
     pub time_in_force: TimeInForce,
+    /// Lots that a sell order sells. Without a choice, the fingerprint is that of an order from before there were
+    /// lots.
+    #[serde(skip_serializing_if = "LotChoice::is_default")]
+    pub lots: LotChoice,
 }
 
 /// Maximum quantity: one hundred million shares.
@@ -130,6 +137,7 @@ impl Command for PlaceOrder {
         let Self { kind, symbol, .. } = self;
         checks.note(check_price("limitPrice", *kind, kind.has_limit(), symbol, self.limit_price));
         checks.note(check_price("stopPrice", *kind, kind.has_stop(), symbol, self.stop_price));
+        checks.note(self.lots.check(self.side));
         checks.done()
     }
 
@@ -142,7 +150,7 @@ impl Command for PlaceOrder {
             Side::Buy => &[LedgerKind::Cash, LedgerKind::Unsettled][..],
             Side::Sell => &[],
         };
-        let (_, cash) = accounts::usable_with_cash(ctx.tx, ctx.access_scope, account_id, kinds).await?;
+        let (account, cash) = accounts::usable_with_cash(ctx.tx, ctx.access_scope, account_id, kinds).await?;
         require_open(ctx.partner.market_hours, ctx.now)?;
         let instrument =
             instruments::named(ctx.app, &self.symbol).await?.ok_or_else(|| Refusal::not_found("symbol"))?;
@@ -151,10 +159,14 @@ impl Command for PlaceOrder {
         let mut entry = Entry::default();
         let mut event = ctx.event();
         match self.side {
-            Side::Buy => hold_cash(ctx, &mut entry, &order, &cash, quote.ask)?,
+            Side::Buy => {
+                let only_settled = is_settled_cash_only(&account, ctx.now);
+                hold_cash(ctx, &mut entry, &order, &cash, quote.ask, only_settled)?;
+            }
             Side::Sell => hold_shares(ctx, &mut entry, &order, &instrument, quote.bid).await?,
         }
         ctx.tx.insert(&order).await;
+        self.lots.named(ctx, &order).await?;
         ctx.schedule::<RouteOrder>(order.id, ctx.now).await;
         if !entry.write(ctx.tx, ctx.app.ids, &mut event).await? {
             return Err(insufficient(self.side).into());
@@ -242,6 +254,7 @@ impl PlaceOrder {
             expired_at: None,
             canceled_at: None,
             failed_at: None,
+            lot_method: self.lots.method(),
         })
     }
 }
@@ -298,18 +311,21 @@ fn too_expensive(power: i64, most: i64) -> Refusal {
     Refusal::new(Code::InsufficientBuyingPower, "quantity", text)
 }
 
-/// Holds the cash that a buy order may cost: settled cash first, then unsettled proceeds of sales.
+/// Holds the cash that a buy order may cost: settled cash first, then unsettled proceeds of sales unless the account
+/// is restricted to settled cash.
 fn hold_cash(
     ctx: &CommandContext<'_>,
     entry: &mut Entry,
     order: &order::Model,
     accounts: &[ledger_account::Model],
     ask: Price,
+    only_settled: bool,
 ) -> Result<()> {
     worth(order, ask)?;
     let most = cash_for(ctx, order, order.quantity, ask)?.units();
     let [cash, unsettled] = ledger::of_kinds(accounts, [LedgerKind::Cash, LedgerKind::Unsettled])?;
-    let power = cash.available().saturating_add(unsettled.available());
+    let proceeds = if only_settled { 0 } else { unsettled.available() };
+    let power = cash.available().saturating_add(proceeds);
     if power < most {
         return Err(too_expensive(power, most).into());
     }

@@ -1,7 +1,7 @@
 //! Inputs and mutations of accounts.
 
 use super::{
-    Account, AccountOwnership, AccountType,
+    Account, AccountOwnership, AccountType, TaxTreatment,
     options::{
         EmploymentStatus, InvestmentExperience, InvestmentObjective, LiquidWealthBand, MaritalStatus,
         RiskTolerance, WealthBand,
@@ -13,6 +13,7 @@ use crate::graphql::{
         User,
         inputs::{AddressInput, change},
     },
+    trading::lots::LotMethod,
 };
 use async_graphql::{ID, InputObject, MaybeUndefined, OneofObject};
 use domain::{
@@ -85,6 +86,8 @@ pub struct AccountPatch {
     /// Account type. `INVESTMENT` requires all answers about investing, in this patch or stored before.
     #[graphql(name = "type")]
     kind: Option<AccountType>,
+    /// Order in which sales close tax lots. `SPECIFIC` is only for orders.
+    lot_method: Option<LotMethod>,
     /// Marital status.
     marital_status: Option<MaritalStatus>,
     /// Country of citizenship as a three-letter ISO 3166-1 code, for example `USA`.
@@ -131,6 +134,9 @@ impl AccountMutation {
         /// Account type.
         #[graphql(name = "type")]
         kind: AccountType,
+        /// How the gains of the account are taxed. A retirement account has one owner.
+        #[graphql(default_with = "TaxTreatment::Taxable")]
+        tax_treatment: TaxTreatment,
         /// Marital status.
         marital_status: MaritalStatus,
         /// Country of citizenship as a three-letter ISO 3166-1 code, for example `USA`.
@@ -164,6 +170,7 @@ impl AccountMutation {
             ownership: ownership.text(),
             joint_member: joint_member.map(JointMember::from),
             kind: kind.text(),
+            tax_treatment: tax_treatment.into(),
             profile: Profile {
                 marital_status: marital_status.text(),
                 country_of_citizenship,
@@ -196,6 +203,7 @@ impl AccountMutation {
             ownership: patch.ownership.map(AccountOwnership::text),
             joint_member: patch.joint_member.map(JointMember::from),
             kind: patch.kind.map(AccountType::text),
+            lot_method: patch.lot_method.map(Into::into),
             profile: ProfilePatch {
                 marital_status: patch.marital_status.map(MaritalStatus::text),
                 country_of_citizenship: patch.country_of_citizenship,

@@ -5,7 +5,7 @@ use super::{
     context::RequestContext,
     engine::fanout::{self, Current, Signal},
     event_types::EventType,
-    scalars::DateTime,
+    scalars::{DateTime, Decimal},
 };
 use crate::{
     graphql::{
@@ -21,7 +21,7 @@ use crate::{
         people::users::{User, UserStatus},
         sandbox::Partner,
         trading::{
-            instruments::MarketClock,
+            instruments::{Instrument, MarketClock},
             orders::{Fill, Order, OrderStatus},
         },
     },
@@ -34,8 +34,8 @@ use domain::{
     kernel::{
         clock,
         events::{
-            self, AccountState, BankAccountState, CheckState, Event as LoggedEvent, OrderState, Subject,
-            TradeState, TransferState, UserState,
+            self, AccountState, BankAccountState, CheckState, Event as LoggedEvent, OrderState,
+            PositionState, Subject, TradeState, TransferState, UserState,
         },
         ids,
     },
@@ -133,6 +133,26 @@ event!(
 );
 
 event!(
+    /// A trade was confirmed: shares were bought or sold.
+    TradeConfirmedEvent(TradeState) {
+        /// Fill that was settled.
+        async fn fill(&self) -> One<Fill> {
+            One::of(self.state.id)
+        }
+
+        /// Order of the trade, in its current state.
+        async fn order(&self) -> One<Order> {
+            One::of(self.state.order_id)
+        }
+
+        /// Account that bought or sold.
+        async fn account(&self) -> One<Account> {
+            One::of(self.state.account_id)
+        }
+    }
+);
+
+event!(
     /// A trade was settled.
     TradeSettledEvent(TradeState) {
         /// Fill that was settled.
@@ -148,6 +168,26 @@ event!(
         /// Account that bought or sold.
         async fn account(&self) -> One<Account> {
             One::of(self.state.account_id)
+        }
+    }
+);
+
+event!(
+    /// The number of shares in a position changed.
+    PositionChangedEvent(PositionState) {
+        /// Account that holds the shares.
+        async fn account(&self) -> One<Account> {
+            One::of(self.state.account_id)
+        }
+
+        /// Instrument that is held.
+        async fn instrument(&self) -> One<Instrument> {
+            One::of(self.state.instrument_id)
+        }
+
+        /// Number of shares after this event.
+        async fn position_quantity(&self) -> Decimal {
+            self.state.quantity.into()
         }
     }
 );
@@ -266,7 +306,9 @@ event!(
 pub enum Event {
     Order(OrderChangedEvent),
     Transfer(TransferChangedEvent),
+    TradeConfirmed(TradeConfirmedEvent),
     Trade(TradeSettledEvent),
+    Position(PositionChangedEvent),
     User(UserChangedEvent),
     Kyc(KycChangedEvent),
     WatchListHit(WatchListHitFoundEvent),
@@ -298,7 +340,11 @@ impl Event {
             }
             Subject::Transfer(state) => Self::Transfer(TransferChangedEvent { row, kind, state: *state }),
             Subject::Order(state) => Self::Order(OrderChangedEvent { row, kind, state: state.clone() }),
+            Subject::Trade(state) if matches!(event, LoggedEvent::TradeConfirmed(_)) => {
+                Self::TradeConfirmed(TradeConfirmedEvent { row, kind, state: *state })
+            }
             Subject::Trade(state) => Self::Trade(TradeSettledEvent { row, kind, state: *state }),
+            Subject::Position(state) => Self::Position(PositionChangedEvent { row, kind, state: *state }),
         })
     }
 }

@@ -11,9 +11,12 @@ use crate::{
         people::users::User,
         sandbox::Partner,
         trading::{
+            gains::RealizedGain,
             instruments::Instrument,
+            lots::TaxLot,
             orders::{Fill, Order},
             positions::Position,
+            violations::SettlementViolation,
         },
     },
     wire::Result,
@@ -31,7 +34,8 @@ use domain::{
 use entity::positional::Positional;
 use entity::{
     Kind, account, api_key, bank_account, fill, instrument, invitation, kyc, kyc_document, kyc_review,
-    message, order, partner, position, screening_hit, transfer, user,
+    lot_closing, message, order, partner, position, screening_hit, settlement_violation, tax_lot, transfer,
+    user,
 };
 use futures_util::future::try_join_all;
 use uuid::Uuid;
@@ -126,10 +130,13 @@ nodes! {
     Kyc / kyc by UserId => Kyc,
     KycDocument / kyc_document by KycId => KycDocument,
     KycReview / kyc_review => KycReview,
+    LotClosing / lot_closing by AccountId => RealizedGain,
     Order / order by AccountId => Order,
     Message / message => OutboxMessage,
     Partner / partner => Partner,
     Position / position by AccountId => Position,
+    SettlementViolation / settlement_violation by AccountId => SettlementViolation,
+    TaxLot / tax_lot by AccountId => TaxLot,
     Transfer / transfer by AccountId => Transfer,
     User / user => User,
     ScreeningHit / screening_hit => WatchListHit,

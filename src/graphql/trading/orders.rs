@@ -4,7 +4,10 @@ mod fills;
 mod lists;
 mod preview;
 
-use super::instruments::Instrument;
+use super::{
+    instruments::Instrument,
+    lots::{LotMethod, TaxLot},
+};
 use crate::{
     graphql::{
         accounts::Account,
@@ -21,7 +24,10 @@ use crate::{
 use async_graphql::{Enum, ID};
 use domain::{
     Checks, Scope,
-    trading::orders::{CancelOrder, PlaceOrder, ReplaceOrder},
+    trading::{
+        lots::LotChoice,
+        orders::{CancelOrder, PlaceOrder, ReplaceOrder},
+    },
 };
 use entity::{Price, Quantity, order};
 use macros::{Leaf, breadth, mutations};
@@ -112,6 +118,11 @@ impl Order {
     /// Fills, newest first.
     fn fills(&self, view: &Viewpoint, page: PageArgs) -> Result<ListOf<Fill>> {
         ListOf::under(view, self.0.id, &page, Vec::new())
+    }
+
+    /// Order in which the sale closes tax lots. Null for a buy order, and if it is that of the account.
+    fn lot_method(&self) -> Option<LotMethod> {
+        self.0.lot_method.map(LotMethod::from)
     }
 
     /// Reason for the rejection, or for the cancellation of what could not be paid. Null otherwise.
@@ -288,6 +299,12 @@ impl OrderMutation {
         /// How long the order stays open.
         #[graphql(default_with = "TimeInForce::Day")]
         time_in_force: TimeInForce,
+        /// Order in which a sale closes tax lots. That of the account if omitted; `SPECIFIC` needs `lotIds`. Only
+        /// for sell orders.
+        lot_method: Option<LotMethod>,
+        /// Ids of the tax lots to sell, in this order, at most 100. They must be open lots of the account and the
+        /// instrument with enough shares. Only for sell orders.
+        lot_ids: Option<Vec<IdOf<TaxLot>>>,
     ) -> domain::Result<PlaceOrder> {
         let (quantity, notional, limit_price, stop_price) =
             terms(quantity, notional, limit_price, stop_price)?;
@@ -301,6 +318,10 @@ impl OrderMutation {
             limit_price,
             stop_price,
             time_in_force: time_in_force.into(),
+            lots: LotChoice {
+                method: lot_method.map(Into::into),
+                lot_ids: lot_ids.into_iter().flatten().map(Into::into).collect(),
+            },
         })
     }
 

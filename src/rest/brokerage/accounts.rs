@@ -24,7 +24,7 @@ use domain::{
 };
 use entity::{
     Kind,
-    account::{AccountKind, Ownership},
+    account::{AccountKind, Ownership, TaxTreatment},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -210,6 +210,7 @@ impl NewAccount {
             user_id,
             ownership: self.ownership.into(),
             kind: self.account_type.into(),
+            tax_treatment: TaxTreatment::Taxable,
             profile: Profile {
                 marital_status: marital_status.ok_or_else(|| Refusal::required("martial_status"))?.into(),
                 country_of_citizenship: self.country_of_citizenship.into(),
@@ -236,6 +237,7 @@ impl AccountChanges {
             account_id,
             ownership: self.ownership.map(Into::into),
             kind: self.account_type.map(Into::into),
+            lot_method: None,
             profile: ProfilePatch {
                 marital_status: self.marital_status.or(self.martial_status).map(Into::into),
                 country_of_citizenship: self.country_of_citizenship.map(Into::into),

@@ -241,6 +241,7 @@ on_both! {
             expired_at: None,
             canceled_at: None,
             failed_at: None,
+            lot_method: None,
         };
         // Neither the withdrawal nor the order has a balance or hold on the account.
         let close = json!({ "accountId": ada.account_id, "reason": "The user has moved away." });

@@ -285,7 +285,7 @@ impl Case<'_> {
         if !accepted {
             return;
         }
-        fact.record(&tx, settled(purpose)).await.unwrap();
+        fact.record(&tx, confirmed(purpose)).await.unwrap();
         if rolled_back {
             return;
         }
@@ -406,7 +406,7 @@ on_both! {
             let mut entry = Entry::default();
             entry.post(&cash, &payable, 1);
             entry.write_later(&tx, app.ids, &mut fact).await.unwrap();
-            fact.record(&tx, settled(owner)).await.unwrap();
+            fact.record(&tx, confirmed(owner)).await.unwrap();
             if is_flushed {
                 assert!(matches!(tx.flush().await, Err(Error::Database(_))));
             }
@@ -415,7 +415,7 @@ on_both! {
             let rows = ledger_account::Entity::find().filter(ledger_account::Column::OwnerId.eq(owner));
             assert_eq!(rows.count(&app.db.read).await.unwrap(), 0);
             assert_eq!(ledger_transfer::Entity::find().count(&app.db.read).await.unwrap(), 0);
-            let recorded = event::Entity::find().filter(event::Column::Kind.eq("trade.settled"));
+            let recorded = event::Entity::find().filter(event::Column::Kind.eq("trade.confirmed"));
             assert_eq!(recorded.count(&app.db.read).await.unwrap(), 0);
         }
     }
@@ -431,7 +431,7 @@ on_both! {
             let outcome = write(entry, &tx, &app.app, &mut fact).await;
             if turn == 1 {
                 assert!(outcome.unwrap());
-                fact.record(&tx, settled(app.app.ids.next(Kind::Order))).await.unwrap();
+                fact.record(&tx, confirmed(app.app.ids.next(Kind::Order))).await.unwrap();
                 tx.commit().await.unwrap();
             } else {
                 assert!(matches!(outcome, Err(Error::Database(_))), "{outcome:?}");
@@ -523,7 +523,7 @@ async fn a_movement(test: &TestApp) -> ledger_transfer::Model {
     let (cause, mut entry) = (fact.id, Entry::default());
     entry.post(&fbo, &payable, 700);
     assert!(entry.write(&tx, app.ids, &mut fact).await.unwrap());
-    fact.record(&tx, settled(owner)).await.unwrap();
+    fact.record(&tx, confirmed(owner)).await.unwrap();
     tx.commit().await.unwrap();
     ledger_transfer::Entity::find()
         .filter(ledger_transfer::Column::CauseId.eq(cause))
@@ -594,6 +594,6 @@ fn attacks(backend: DbBackend) -> Vec<String> {
 }
 
 /// Returns an event of its own stream.
-fn settled(id: Uuid) -> Event {
-    Event::TradeSettled(TradeState { id, order_id: id, account_id: id })
+fn confirmed(id: Uuid) -> Event {
+    Event::TradeConfirmed(TradeState { id, order_id: id, account_id: id })
 }

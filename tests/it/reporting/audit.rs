@@ -77,13 +77,15 @@ async fn unaltered_records_pass_the_audit() {
              checked ledger holds and releases: 6\n\
              checked ledger accounts: 9\n\
              checked assets that sum to zero: 2\n\
-             checked events: 20\n\
+             checked events: 24\n\
              checked chains of events: 1\n\
              checked lines of the audit log: 13\n\
              checked signed heads of chains: 2\n\
              checked transfers: 1\n\
              checked fills: 2\n\
              checked orders: 3\n\
+             checked realized gains: 1\n\
+             checked tax lots: 1\n\
              checked positions: 1\n\
              checked holds of orders: 3\n\
              checked documents: 0\n\
@@ -134,7 +136,7 @@ const ALTERATIONS: &[Alteration] = &[
         "event",
         NEWEST_EVENT,
         None,
-        "the head of the events of partner {partner} counts 20, but the last one is number 19",
+        "the head of the events of partner {partner} counts 24, but the last one is number 23",
     ),
     (
         "audit_log",
@@ -261,8 +263,36 @@ const ALTERATIONS: &[Alteration] = &[
         "position",
         "quantity > 0",
         Some("cost_basis = cost_basis + 1"),
-        "position {id} has cost basis 300.01, its fills add up to 300.00",
+        "position {id} has 3 shares with cost basis 300.01, its tax lots do not add up to that",
     ),
+    (
+        "tax_lot",
+        "open_quantity > 0",
+        Some("open_quantity = open_quantity - 1"),
+        "tax_lot {id} has 2.99999999 open shares with basis 300.00, which is not what its sales left",
+    ),
+    ("tax_lot", "open_quantity > 0", Some("cost = cost + 1, open_basis = open_basis + 1"), "fill "),
+    (
+        "tax_lot",
+        "open_quantity > 0",
+        Some("held_since = '2025-01-02'"),
+        "tax_lot {id} replaces no loss, but has an adjustment",
+    ),
+    (
+        "tax_lot",
+        "open_quantity > 0",
+        Some("acquired_on = '2025-01-02', held_since = '2025-01-02'"),
+        "tax_lot {id} does not have the account and the date of its fill",
+    ),
+    ("tax_lot", "open_quantity > 0", None, "realized gains refer to tax_lot {id}, which does not exist"),
+    ("lot_closing", "quantity > 0", Some("proceeds = proceeds - 1"), "fill "),
+    (
+        "lot_closing",
+        "quantity > 0",
+        Some("term = 'long'"),
+        "lot_closing {id} does not have the account, dates and term of its fill",
+    ),
+    ("lot_closing", "quantity > 0", None, "tax_lot "),
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -397,7 +427,7 @@ async fn chain_heads_of_an_older_database_are_signed_once() {
         let heads = chain_head::Entity::find().all(&db).await.unwrap();
         let counts: Vec<i64> =
             heads.iter().filter(|head| head.partner_id == app.partner.id).map(|head| head.sealed).collect();
-        assert_eq!(counts.iter().sum::<i64>(), 33);
+        assert_eq!(counts.iter().sum::<i64>(), 37);
         app.gql(TICK, json!({})).await.data();
         app.app.sequencer.caught_up().await;
         assert_eq!(app.audit().await.wrong, None);

@@ -214,8 +214,12 @@ events! {
     "order.replaced" OrderReplaced(OrderState) about Order,
     /// An order was rejected; its hold is released.
     "order.rejected" OrderRejected(OrderState) about Order,
+    /// A trade was confirmed: shares were bought or sold.
+    "trade.confirmed" TradeConfirmed(TradeState) begins Trade,
     /// A trade settled.
-    "trade.settled" TradeSettled(TradeState) begins Trade,
+    "trade.settled" TradeSettled(TradeState) about Trade,
+    /// The number of shares in a position changed.
+    "position.changed" PositionChanged(PositionState) about Position,
     /// The sandbox clock was frozen, started or moved.
     "sandbox.clock_changed" SandboxClockChanged { frozen: bool, at: DateTime<Utc> } about Partner,
     /// A fixed quote was set or removed in the sandbox.
@@ -405,6 +409,14 @@ impl From<&fill::Model> for TradeState {
     }
 }
 
+/// A position after an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PositionState {
+    pub account_id: Uuid,
+    pub instrument_id: Uuid,
+    pub quantity: Quantity,
+}
+
 /// Object that an event belongs to, in its state after the event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject<'a> {
@@ -416,6 +428,8 @@ pub enum Subject<'a> {
     Transfer(&'a TransferState),
     Order(&'a OrderState),
     Trade(&'a TradeState),
+    /// A position belongs to the stream of its account.
+    Position(&'a PositionState),
 }
 
 /// Users that an event is about.
@@ -460,6 +474,7 @@ impl Event {
             Subject::Transfer(transfer) => transfer.id,
             Subject::Order(order) => order.id,
             Subject::Trade(trade) => trade.id,
+            Subject::Position(position) => position.account_id,
         }
     }
 
@@ -476,6 +491,7 @@ impl Event {
             Subject::Transfer(transfer) => About::Account(transfer.account_id),
             Subject::Order(order) => About::Account(order.account_id),
             Subject::Trade(trade) => About::Account(trade.account_id),
+            Subject::Position(position) => About::Account(position.account_id),
         }
     }
 }

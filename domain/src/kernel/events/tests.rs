@@ -77,6 +77,7 @@ fn the_stream_is_the_object_and_the_owner_sees_the_event() {
             Subject::User(_) | Subject::Check(_) | Subject::BankAccount(_) => {
                 (id(own["id"].as_str().unwrap()), About::User(user))
             }
+            Subject::Position(_) => (account, About::Account(account)),
             Subject::Account(_) | Subject::Transfer(_) | Subject::Order(_) | Subject::Trade(_) => {
                 (id(own["id"].as_str().unwrap()), About::Account(account))
             }

@@ -1,7 +1,8 @@
-//! Checks of columns that are derived from the ledger: transfers, orders, fills and positions.
+//! Checks of columns that are derived from the ledger: transfers, orders and fills; and of the sums of positions.
 
-use super::{AccountBalance, AccountBalances, Audit, ByCause, Movement, PAGE, chains::Causes};
+use super::{AccountBalance, AccountBalances, Audit, ByCause, Movement, PAGE, chains::Causes, lots::Total};
 use crate::{Result, kernel::events::EventType, trading::orders::state::Filled};
+use chrono::{DateTime, Utc};
 use entity::{
     Money, Price, Quantity, fill,
     ledger_account::LedgerKind,
@@ -51,40 +52,16 @@ impl Books<'_> {
     }
 }
 
-/// Fill, with the columns that orders and positions are derived from.
-struct Trade {
+/// Fill, with the columns that orders and tax lots are derived from.
+pub(super) struct Trade {
+    pub id: Uuid,
     order: Uuid,
-    account: Uuid,
-    side: Side,
-    quantity: Quantity,
+    pub account: Uuid,
+    pub side: Side,
+    pub quantity: Quantity,
     price: Price,
-    amount: Money,
-}
-
-/// Quantity and cost of an account's position in an instrument.
-#[derive(Clone, Copy)]
-struct Holding {
-    quantity: Quantity,
-    cost: Money,
-}
-
-impl Holding {
-    const NONE: Self = Self { quantity: Quantity::ZERO, cost: Money::from_units(0) };
-
-    /// Returns the holding after a trade. A sale reduces the cost proportionally, rounded half up to the
-    /// cent.
-    fn after(self, trade: &Trade) -> Option<Self> {
-        match trade.side {
-            Side::Buy => Some(Self {
-                quantity: self.quantity.plus(trade.quantity)?,
-                cost: self.cost.plus(trade.amount)?,
-            }),
-            Side::Sell => {
-                let left = self.quantity.minus(trade.quantity)?;
-                Some(Self { quantity: left, cost: self.cost.share(left.units(), self.quantity.units())? })
-            }
-        }
-    }
+    pub amount: Money,
+    pub traded_at: DateTime<Utc>,
 }
 
 impl<C: ConnectionTrait> Audit<'_, C> {
@@ -97,8 +74,9 @@ impl<C: ConnectionTrait> Audit<'_, C> {
         let books = Books { movements, accounts, causes };
         self.transfers(&books).await?;
         let trades = self.fills(&books).await?;
-        let instruments = self.orders(&trades).await?;
-        self.positions(accounts, &trades, &instruments).await
+        self.orders(&trades).await?;
+        let lots = self.lots(&trades).await?;
+        self.positions(accounts, lots).await
     }
 
     /// Checks each transfer against the movements of its events, and the pending balance of each account
@@ -181,8 +159,9 @@ impl<C: ConnectionTrait> Audit<'_, C> {
             if books.happened(row.id, EventType::TradeSettled) != row.settled_at.is_some() {
                 self.wrong(format!("fill {} has a settlement status that does not match its events", row.id));
             }
-            let fill::Model { order_id: order, account_id: account, side, quantity, price, amount, .. } = row;
-            trades.push(Trade { order, account, side, quantity, price, amount });
+            let fill::Model { id, side, quantity, price, amount, traded_at, .. } = row;
+            let (order, account) = (row.order_id, row.account_id);
+            trades.push(Trade { id, order, account, side, quantity, price, amount, traded_at });
         });
         self.report.checked.push(("fills", rows));
         Ok(trades)
@@ -215,13 +194,12 @@ impl<C: ConnectionTrait> Audit<'_, C> {
         }
     }
 
-    /// Checks each order against its fills. Returns the instruments of the orders that have fills.
-    async fn orders(&mut self, trades: &[Trade]) -> Result<HashMap<Uuid, Uuid>> {
+    /// Checks each order against its fills.
+    async fn orders(&mut self, trades: &[Trade]) -> Result<()> {
         let mut fills: HashMap<Uuid, Vec<&Trade>> = HashMap::new();
         for trade in trades {
             fills.entry(trade.order).or_default().push(trade);
         }
-        let mut instruments = HashMap::new();
         let rows = walk!(self, order, row => {
             let fills = fills.remove(&row.id).unwrap_or_default();
             let filled: i64 = fills.iter().map(|fill| fill.quantity.units()).sum();
@@ -239,34 +217,23 @@ impl<C: ConnectionTrait> Audit<'_, C> {
             if fills.iter().any(|fill| fill.side != row.side || fill.account != row.account_id) {
                 self.wrong(format!("order {} has a different side or account than its fills", row.id));
             }
-            if !fills.is_empty() {
-                instruments.insert(row.id, row.instrument_id);
-            }
         });
         if let Some(order) = fills.keys().next() {
             self.wrong(format!("fills refer to order {order}, which does not exist"));
         }
         self.report.checked.push(("orders", rows));
-        Ok(instruments)
+        Ok(())
     }
 
-    /// Checks each position against the units in the ledger and against the sum of its fills.
+    /// Checks each position against the units in the ledger and against the sum of its open lots.
     async fn positions(
         &mut self,
         accounts: &AccountBalances,
-        trades: &[Trade],
-        instruments: &HashMap<Uuid, Uuid>,
+        mut lots: HashMap<(Uuid, Uuid), Total>,
     ) -> Result<()> {
         let of_units = accounts.values().filter(|account| account.kind == LedgerKind::Units);
         let mut units: HashMap<(Uuid, String), i64> =
             of_units.map(|account| ((account.owner, account.asset.clone()), account.balance)).collect();
-        let mut holdings: HashMap<(Uuid, Uuid), Option<Holding>> = HashMap::new();
-        for trade in trades {
-            if let Some(instrument) = instruments.get(&trade.order) {
-                let holding = holdings.entry((trade.account, *instrument)).or_insert(Some(Holding::NONE));
-                *holding = holding.and_then(|holding| holding.after(trade));
-            }
-        }
         let symbols: HashMap<Uuid, String> = entity::instrument::Entity::find()
             .all(&self.connection)
             .await?
@@ -280,18 +247,17 @@ impl<C: ConnectionTrait> Audit<'_, C> {
                 self.wrong(format!("position {} has {} units, the ledger has {in_ledger}", row.id,
                     row.quantity.units()));
             }
-            match holdings.remove(&(row.account_id, row.instrument_id)).flatten() {
-                Some(Holding { quantity, cost }) if quantity == row.quantity => {
-                    if cost != row.cost_basis {
-                        self.wrong(format!("position {} has cost basis {}, its fills add up to {cost}",
-                            row.id, row.cost_basis));
-                    }
-                }
-                _ => self.wrong(format!("position {} does not match the sum of its fills", row.id)),
+            let total = lots.remove(&(row.account_id, row.instrument_id)).unwrap_or_default();
+            if !total.is(row.quantity, row.cost_basis) {
+                self.wrong(format!("position {} has {} shares with cost basis {}, its tax lots do not add up to \
+                    that", row.id, row.quantity, row.cost_basis));
             }
         });
         if let Some(((account, symbol), _)) = units.iter().find(|(_, units)| **units != 0) {
             self.wrong(format!("account {account} has {symbol} in the ledger, but no position"));
+        }
+        if let Some(((account, _), _)) = lots.iter().find(|(_, total)| total.quantity != 0) {
+            self.wrong(format!("account {account} has tax lots, but no position"));
         }
         self.report.checked.push(("positions", rows));
         Ok(())

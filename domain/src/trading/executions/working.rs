@@ -12,11 +12,11 @@ use crate::{
     trading::{
         fill_rules::Open,
         instruments,
+        lots::{self, Purchase},
         orders::{
             fills::{SettleTrade, release_proceeds},
             state::{Filled, Release, can_become},
         },
-        positions,
     },
 };
 use entity::{
@@ -40,12 +40,14 @@ pub(in crate::trading) struct Working {
     holds: Vec<OpenHold>,
     filled: Filled,
     executions: Vec<String>,
+    /// Whether shares of the instrument were recently sold at a loss.
+    follows_losses: bool,
 }
 
 impl Working {
     /// Locks an order; `None` if it does not exist.
     pub(in crate::trading) async fn lock(ctx: &CommandContext<'_>, order_id: Uuid) -> Result<Option<Self>> {
-        let Some((order, holds)) = with_holds(ctx, order_id).await? else { return Ok(None) };
+        let Some((order, holds, follows_losses)) = with_holds(ctx, order_id).await? else { return Ok(None) };
         let instrument = instruments::of_order(ctx.app, &order).await?;
         let mut filled = Filled::default();
         let mut executions = Vec::new();
@@ -63,7 +65,7 @@ impl Working {
                 executions.extend(id);
             }
         }
-        Ok(Some(Self { order, instrument, holds, filled, executions }))
+        Ok(Some(Self { order, instrument, holds, filled, executions, follows_losses }))
     }
 
     /// Returns what is open of the order.
@@ -161,21 +163,25 @@ impl Working {
             (Side::Buy, _) => release.cash(&filled, amount, self.order.limit_price),
         };
         let mut event = ctx.event();
-        let is_booked = match self.order.side {
-            Side::Buy => self.buy(ctx, &mut event, quantity, amount, released).await?,
+        let purchase = match self.order.side {
+            Side::Buy => match self.buy(ctx, &mut event, quantity, amount, released).await? {
+                None => return Ok(Applied::Unpayable(RejectCode::InsufficientBuyingPower)),
+                purchase => purchase,
+            },
             Side::Sell => {
                 self.sell(ctx, &mut event, quantity, amount, released).await?;
-                true
+                None
             }
         };
-        if !is_booked {
-            return Ok(Applied::Unpayable(RejectCode::InsufficientBuyingPower));
-        }
         self.filled = filled;
         let fill = self.fill_row(ctx, &execution, amount)?;
         write(ctx, &fill).await?;
         self.executions.push(execution.id);
         self.count(ctx, quantity, open, event, price).await?;
+        match purchase {
+            Some(purchase) => lots::bought(ctx, &self.order, &fill, purchase).await?,
+            None => lots::sold(ctx, &self.order, &fill).await?,
+        }
         Ok(Applied::Yes)
     }
 
@@ -258,7 +264,7 @@ impl Working {
         released
     }
 
-    /// Books a purchase; returns `false` if the account cannot pay for it, and then has changed nothing.
+    /// Books a purchase; returns `None` if the account cannot pay for it, and then has changed nothing.
     async fn buy(
         &mut self,
         ctx: &CommandContext<'_>,
@@ -266,7 +272,7 @@ impl Working {
         quantity: Quantity,
         amount: Money,
         released: i64,
-    ) -> Result<bool> {
+    ) -> Result<Option<Purchase>> {
         let symbol = self.instrument.symbol.clone();
         let account_id = self.order.account_id;
         let [cash, unsettled, units, payable, custody] = ctx
@@ -279,7 +285,7 @@ impl Working {
             ])
             .await?;
         if cash.available() + unsettled.available() + self.held() < amount.units() {
-            return Ok(false);
+            return Ok(None);
         }
         let mut entry = Entry::default();
         let released = self.release(&mut entry, released, Reason::Posted);
@@ -297,8 +303,11 @@ impl Working {
         if frees_proceeds {
             release_proceeds(ctx, event, account_id).await?;
         }
-        positions::bought(ctx, account_id, self.instrument.id, quantity, amount).await?;
-        Ok(true)
+        Ok(Some(Purchase {
+            is_unsettled: from_cash < amount.units(),
+            follows_losses: self.follows_losses,
+            held_before: Quantity::from_units(units.balance()),
+        }))
     }
 
     async fn sell(
@@ -322,8 +331,7 @@ impl Working {
             ])
             .await?;
         entry.post(&units, &custody, quantity.units()).post(&receivable, &unsettled, amount.units());
-        entry.write_later(ctx.tx, ctx.app.ids, event).await?;
-        positions::sold(ctx, account_id, self.instrument.id, quantity).await
+        entry.write_later(ctx.tx, ctx.app.ids, event).await
     }
 
     /// Ends the order because it cannot be paid for: rejects it, or cancels the rest if a part is filled.
@@ -377,11 +385,13 @@ impl Working {
         event.record(ctx.tx, recorded(self.state())).await
     }
 
-    /// Changes what the order holds to this amount; `None` if the account's cash or shares do not suffice.
+    /// Changes what the order holds to this amount; `None` if the account's cash or shares do not suffice. What it
+    /// holds more comes from settled cash alone if `only_settled` says so.
     pub(in crate::trading) async fn hold(
         &mut self,
         ctx: &CommandContext<'_>,
         needed: i64,
+        only_settled: bool,
     ) -> Result<Option<EventBuilder>> {
         let mut event = ctx.event();
         let more = needed - self.held();
@@ -398,7 +408,8 @@ impl Working {
             Side::Buy => {
                 let kinds = [LedgerKind::Cash, LedgerKind::Unsettled];
                 let [cash, unsettled] = ledger::lock(ctx.tx, self.order.account_id, kinds).await?;
-                if cash.available() + unsettled.available() < more {
+                let proceeds = if only_settled { 0 } else { unsettled.available() };
+                if cash.available() + proceeds < more {
                     return Ok(None);
                 }
                 let from_cash = more.min(cash.available());
@@ -430,19 +441,22 @@ fn too_large() -> Error {
     Error::broken("the amount of a fill exceeds 64 bits")
 }
 
-/// Locks an order and returns it with its open holds, oldest first.
+/// Locks an order and returns it with its open holds, oldest first, and whether shares of its instrument were
+/// recently sold at a loss.
 async fn with_holds(
     ctx: &CommandContext<'_>,
     order_id: Uuid,
-) -> Result<Option<(order::Model, Vec<OpenHold>)>> {
+) -> Result<Option<(order::Model, Vec<OpenHold>, bool)>> {
+    let (losses_since, _) = lots::rules::wash_window(ctx.today());
     let backend = ctx.tx.get_database_backend();
     let lock = if backend == DbBackend::Postgres { " FOR NO KEY UPDATE OF orders" } else { "" };
     let text = format!(
         "SELECT orders.*, ledger_hold.id AS hold_id, ledger_hold.account_id AS hold_account_id, \
-         {LEFT_OF_HOLD} AS hold_left FROM orders LEFT JOIN ledger_hold ON ledger_hold.purpose_id = orders.id \
-         WHERE orders.id = $1 ORDER BY ledger_hold.id{lock}"
+         {LEFT_OF_HOLD} AS hold_left, {} AS follows_losses FROM orders LEFT JOIN ledger_hold ON \
+         ledger_hold.purpose_id = orders.id WHERE orders.id = $1 ORDER BY ledger_hold.id{lock}",
+        lots::has_losses()
     );
-    let statement = Statement::from_sql_and_values(backend, text, [order_id.into()]);
+    let statement = Statement::from_sql_and_values(backend, text, [order_id.into(), losses_since.into()]);
     let rows = ctx.tx.query_all_raw(statement).await?;
     let Some(first) = rows.first() else { return Ok(None) };
     let mut holds = Vec::new();
@@ -455,5 +469,5 @@ async fn with_holds(
         };
         holds.extend((hold.left > 0).then_some(hold));
     }
-    Ok(Some((order::Model::from_query_result(first, "")?, holds)))
+    Ok(Some((order::Model::from_query_result(first, "")?, holds, first.try_get("", "follows_losses")?)))
 }

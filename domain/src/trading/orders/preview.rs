@@ -9,10 +9,10 @@ use crate::{
         command::{Command, CommandContext},
         ledger,
     },
-    trading::{instruments, market},
+    trading::{instruments, market, restrictions::is_settled_cash_only},
 };
 use entity::{
-    Money, Price, Quantity,
+    Money, Price, Quantity, account,
     ledger_account::LedgerKind,
     order::{self, Side},
 };
@@ -73,6 +73,9 @@ async fn of(ctx: &CommandContext<'_>, order: &order::Model) -> Result<Preview> {
         Side::Buy => (held, 0),
         Side::Sell => (0, held),
     };
+    let account = ctx.tx.row::<account::Entity>(order.account_id).await?;
+    let only_settled = account.is_some_and(|account| is_settled_cash_only(&account, ctx.now));
+    let proceeds = if only_settled { 0 } else { unsettled.available() };
     Ok(Preview {
         side: order.side,
         quantity: order.quantity,
@@ -80,6 +83,6 @@ async fn of(ctx: &CommandContext<'_>, order: &order::Model) -> Result<Preview> {
         amount: amount.ok_or_else(|| Error::broken("the amount of a preview exceeds 64 bits"))?,
         held_cash: Money::from_units(held_cash),
         held_shares: Quantity::from_units(held_shares),
-        buying_power: Money::from_units(cash.available() + unsettled.available()),
+        buying_power: Money::from_units(cash.available() + proceeds),
     })
 }

@@ -10,10 +10,10 @@ use crate::{
         events::{Event, OrderState},
         ledger,
     },
-    trading::market,
+    trading::{market, restrictions::is_settled_cash_only},
 };
 use entity::{
-    Price, Quantity,
+    Price, Quantity, account,
     ledger_account::LedgerKind,
     order::{self, Side},
     partner::Mode,
@@ -59,7 +59,7 @@ impl Command for ReplaceOrder {
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<order::Model> {
         let mut working = locked(ctx, self.order_id).await?;
-        self.require_usable(ctx, &working.order).await?;
+        let account = self.usable_account(ctx, &working.order).await?;
         if !working.order.status.is_open() {
             let text = "The order has already ended.";
             return Err(Refusal::new(Code::NotReplaceable, "orderId", text).into());
@@ -79,8 +79,9 @@ impl Command for ReplaceOrder {
                 open.units()
             }
         };
-        let Some(event) = working.hold(ctx, needed).await? else {
-            return Err(self.insufficient(ctx, &working.order, needed).await?.into());
+        let only_settled = is_settled_cash_only(&account, ctx.now);
+        let Some(event) = working.hold(ctx, needed, only_settled).await? else {
+            return Err(self.insufficient(ctx, &working.order, needed, only_settled).await?.into());
         };
         working.order.replaced_at = Some(ctx.now);
         let mut row: order::ActiveModel = before.into();
@@ -101,13 +102,13 @@ impl Command for ReplaceOrder {
 }
 
 impl ReplaceOrder {
-    /// Refuses if the account may not trade.
-    async fn require_usable(&self, ctx: &CommandContext<'_>, order: &order::Model) -> Result<()> {
+    /// Returns the account of the order, or a refusal if it may not trade.
+    async fn usable_account(&self, ctx: &CommandContext<'_>, order: &order::Model) -> Result<account::Model> {
         match accounts::usable(ctx.tx, ctx.access_scope, order.account_id).await {
             Err(Error::Refused(refusal)) => {
                 Err(Refusal { path: vec!["orderId".to_owned()], ..refusal }.into())
             }
-            usable => usable.map(drop),
+            usable => usable,
         }
     }
 
@@ -149,13 +150,15 @@ impl ReplaceOrder {
         ctx: &CommandContext<'_>,
         order: &order::Model,
         needed: i64,
+        only_settled: bool,
     ) -> Result<Refusal> {
         let held: i64 = ledger::open_holds(ctx.tx, order.id).await?.iter().map(|hold| hold.left).sum();
         match order.side {
             Side::Buy => {
                 let kinds = [LedgerKind::Cash, LedgerKind::Unsettled];
                 let [cash, unsettled] = ledger::lock(ctx.tx, order.account_id, kinds).await?;
-                Ok(too_expensive(cash.available() + unsettled.available() + held, needed))
+                let proceeds = if only_settled { 0 } else { unsettled.available() };
+                Ok(too_expensive(cash.available() + proceeds + held, needed))
             }
             Side::Sell => {
                 let instrument = crate::trading::instruments::of_order(ctx.app, order).await?;

@@ -24,11 +24,13 @@ use domain::{
         bars::{self, Bar, ChartRange},
         instruments,
         market::{self, Quote},
+        positions::{self, Valuation},
     },
 };
 use entity::positional::ColumnSet;
 use entity::{
-    account, bank_account, instrument, invitation, kyc, kyc_review, screening_exception, screening_hit, user,
+    account, bank_account, instrument, invitation, kyc, kyc_review, position, screening_exception,
+    screening_hit, user,
 };
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use std::{collections::HashMap, hash::Hash, marker::PhantomData, sync::Arc};
@@ -296,6 +298,29 @@ impl Loader<BarsOf> for BatchLoader {
             };
         }
         Ok(found)
+    }
+}
+
+/// What a position is worth, by its account and its instrument.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ValuationOf(pub Uuid, pub Uuid);
+
+impl Loader<ValuationOf> for BatchLoader {
+    type Value = Valuation;
+    type Error = Fault;
+
+    async fn load(&self, keys: &[ValuationOf]) -> Result<HashMap<ValuationOf, Valuation>> {
+        let Some(access_scope) = self.access::<position::Entity>()? else { return Ok(HashMap::new()) };
+        let positions: Vec<_> = keys.iter().map(|key| (key.0, key.1)).collect();
+        let connection = self.reader.connection().await?;
+        match positions::valuations(&self.app, &connection, access_scope.partner_id, &positions).await {
+            Ok(found) => Ok(found
+                .into_iter()
+                .map(|((account, of), value)| (ValuationOf(account, of), value))
+                .collect()),
+            Err(domain::Error::Unavailable(_)) => Ok(HashMap::new()),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

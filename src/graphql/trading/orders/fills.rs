@@ -11,6 +11,7 @@ use crate::{
         },
         trading::{
             bars::Bar,
+            confirmations::TradeConfirmation,
             instruments::{Instrument, Quote},
         },
     },
@@ -86,6 +87,11 @@ impl Fill {
     /// Time when the trade is due to settle.
     fn settles_at(&self) -> DateTime {
         self.0.settles_at.into()
+    }
+
+    /// Confirmation of the trade.
+    fn confirmation(&self) -> TradeConfirmation {
+        TradeConfirmation::of(&self.0)
     }
 
     /// Time when the trade settled; null until then.

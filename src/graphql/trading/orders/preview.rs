@@ -2,17 +2,23 @@
 
 use super::{OrderSide, OrderType, TimeInForce, terms};
 use crate::{
-    graphql::core::{
-        breadth::{Fetch, fetch},
-        errors::UserError,
-        scalars::{Decimal, Money, MoneyInput},
+    graphql::{
+        core::{
+            breadth::{Fetch, fetch},
+            errors::UserError,
+            scalars::{Decimal, Money, MoneyInput},
+        },
+        trading::lots::LotMethod,
     },
     wire,
 };
 use async_graphql::{ID, InputObject, SimpleObject};
 use domain::{
     kernel::ids,
-    trading::orders::{PlaceOrder, Preview, preview},
+    trading::{
+        lots::LotChoice,
+        orders::{PlaceOrder, Preview, preview},
+    },
 };
 use entity::Kind;
 use macros::{Fields, breadth};
@@ -40,6 +46,10 @@ pub struct OrderPreviewInput {
     /// How long the order would stay open.
     #[graphql(default_with = "TimeInForce::Day")]
     time_in_force: TimeInForce,
+    /// Order in which a sale would close tax lots. Only for sell orders.
+    lot_method: Option<LotMethod>,
+    /// Ids of the tax lots to sell, in this order, at most 100. Only for sell orders.
+    lot_ids: Option<Vec<ID>>,
 }
 
 impl OrderPreviewInput {
@@ -56,6 +66,10 @@ impl OrderPreviewInput {
             limit_price,
             stop_price,
             time_in_force: self.time_in_force.into(),
+            lots: LotChoice {
+                method: self.lot_method.map(Into::into),
+                lot_ids: self.lot_ids.iter().flatten().map(|id| ids::parse(Kind::TaxLot, id)).collect(),
+            },
         })
     }
 }

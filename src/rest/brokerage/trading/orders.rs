@@ -18,6 +18,7 @@ use domain::{
     kernel::{command, ids, lists},
     trading::{
         instruments,
+        lots::LotChoice,
         orders::{self, CancelOrder, PlaceOrder},
     },
 };
@@ -102,6 +103,7 @@ impl From<NewOrder> for PlaceOrder {
             limit_price: new.limit_price.map(Into::into),
             stop_price: new.stop_price.map(Into::into),
             time_in_force: TimeInForce::Day,
+            lots: LotChoice::default(),
         }
     }
 }

@@ -1,0 +1,63 @@
+//! `coffer export`.
+
+use super::{CliError, app, cannot, must_exist, say};
+use clap::{Subcommand, ValueEnum};
+use coffer::config::Config;
+use domain::{
+    access::partners,
+    kernel::actor::AccessScope,
+    trading::gains::{self, GainsView},
+};
+use std::process::ExitCode;
+use uuid::Uuid;
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Print a user's realized gains of a tax year as CSV with the columns of Form 8949
+    Gains {
+        /// Name of the partner
+        #[arg(long)]
+        partner: String,
+        /// Id of the user
+        #[arg(long)]
+        user: Uuid,
+        /// Calendar year of the sales
+        #[arg(long)]
+        year: i32,
+        /// Whose purchases make a sale at a loss a wash sale
+        #[arg(long, default_value = "person")]
+        view: View,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum View {
+    /// Purchases in all accounts of the person
+    Person,
+    /// Purchases in the same account, as brokers report
+    Broker,
+}
+
+/// Runs a subcommand.
+pub async fn run(config: &Config, command: Command) -> Result<ExitCode, CliError> {
+    let Command::Gains { partner, user, year, view } = command;
+    must_exist(config)?;
+    let app = app(config).await?;
+    let failed = |error| cannot("export gains", &error);
+    let found = partners::find(&app, &partner).await.map_err(failed)?;
+    let found = found.ok_or_else(|| format!("there is no partner named {partner}"))?;
+    let scope = AccessScope::all_of(found.id);
+    let user = domain::people::users::within(&app.db.read, scope, user)
+        .await
+        .map_err(failed)?
+        .ok_or_else(|| format!("{partner} has no user with this id"))?;
+    let view = match view {
+        View::Person => GainsView::Person,
+        View::Broker => GainsView::Broker,
+    };
+    let report = gains::report(&app, &app.db.read, scope, user.id, year, view).await.map_err(failed)?;
+    if report.is_provisional {
+        super::warn(&format!("The gains of {year} are provisional until 31 January {}.", year + 1));
+    }
+    say(report.csv().map_err(failed)?.trim_end()).map(|()| ExitCode::SUCCESS)
+}
