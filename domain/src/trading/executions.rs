@@ -5,7 +5,10 @@ mod working;
 pub(super) use working::Working;
 
 use super::{bars::Bar, fill_rules::Rule, market::Quote};
-use crate::{Error, Result, kernel::command::CommandContext};
+use crate::{
+    Error, Result,
+    kernel::{clock, command::CommandContext},
+};
 use entity::{
     Price, Quantity, fill,
     order::{self, RejectCode},
@@ -81,13 +84,15 @@ pub enum Applied {
 
 /// Applies a report of a venue to its order.
 ///
-/// A fill moves cash and shares in one ledger entry, releases its part of the hold, updates the position,
-/// schedules the settlement and records the event. It is applied once, in whatever order the reports of an
-/// order arrive: the execution's id decides. Quantities are added up, so totals never fall.
+/// A fill moves cash and shares in one ledger entry, releases its part of the hold, opens or closes tax lots, updates
+/// the position, schedules the settlement and records the events. It is applied once, in whatever order the reports
+/// of an order arrive: the execution's id decides. Quantities are added up, so totals never fall. The partner is
+/// locked first, because lots of all accounts of a person may change.
 ///
 /// # Errors
 /// If the order does not exist, or more shares were traded than are open.
 pub async fn apply(ctx: &CommandContext<'_>, report: Report) -> Result<Applied> {
+    clock::locked(ctx.tx, ctx.partner.id).await?;
     // What is read next must include what others did before they released their lock.
     order::Entity::find_by_id(report.order_id).lock(LockType::NoKeyUpdate).one(ctx.tx).await?;
     let mut working = Working::lock(ctx, report.order_id)

@@ -8,7 +8,7 @@ use domain::{
         fill_rules::Rule,
     },
 };
-use entity::{Price, event, order, partner, user};
+use entity::{Price, account, event, order, partner, user};
 use futures_util::future::join_all;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Statement,
@@ -689,6 +689,107 @@ async fn executions_are_applied_once_in_any_order() {
         cancel(&app, "c", &id).await.entity("orderCancel", "order");
         assert_eq!(report(&app, &id, "f2", "6", "10.00").await.unwrap(), Applied::Ended);
         assert_eq!(state(&app, &id).await, ["CANCELED", "4", "9.99"]);
+        audited(&app).await;
+    }
+}
+
+/// Returns these fields of each row of a list of an account, newest first.
+async fn listed(app: &TestApp, customer: &Customer, list: &str, fields: &str) -> Value {
+    let query =
+        format!("query($id: ID!) {{ account(id: $id) {{ {list} {{ edges {{ node {{ {fields} }} }} }} }} }}");
+    let answer = app.gql(&query, json!({ "id": customer.account_id })).await;
+    let edges = answer.data()["account"][list]["edges"].as_array().unwrap();
+    edges.iter().map(|edge| edge["node"].clone()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_fill_of_an_order_opens_or_closes_tax_lots() {
+    for app in each().await {
+        let ada = app.funded_customer("Ada", "1000.00").await;
+        quote(&app, "8.00", "12.00").await;
+        let limit = json!({ "type": "LIMIT", "limitPrice": amount("10.00"), "timeInForce": "GTC" });
+        let id = routed(&app, input(&ada, "l", "BUY", "10", limit)).await;
+        report(&app, &id, "e1", "4", "10.00").await.unwrap();
+        report(&app, &id, "e2", "3", "9.00").await.unwrap();
+        let lot = |quantity: &str, basis: &str, moved: &str| json!({ "quantity": quantity, "costBasis": amount(basis), "washSaleAdjustment": amount(moved) });
+        let lots = async || {
+            listed(&app, &ada, "taxLots", "quantity costBasis { amount } washSaleAdjustment { amount }").await
+        };
+        assert_eq!(lots().await, json!([lot("3", "27.00", "0.00"), lot("4", "40.00", "0.00")]));
+
+        // The sale closes the first lot and a part of the second. What the order bought before replaces nothing.
+        let sale = routed(&app, ada.order("s", "SELL", "VTI", "5")).await;
+        assert_eq!(state(&app, &sale).await, ["FILLED", "5", "8.00"]);
+        let gain = |quantity: &str, disallowed: &str, gain: &str| json!({ "quantity": quantity, "disallowedLoss": amount(disallowed), "gain": amount(gain) });
+        let gains = async || {
+            listed(&app, &ada, "realizedGains", "quantity disallowedLoss { amount } gain { amount }").await
+        };
+        assert_eq!(gains().await, json!([gain("1", "0.00", "-1.00"), gain("4", "0.00", "-8.00")]));
+
+        // What it buys afterwards replaces three of the four shares that were sold first.
+        app.advance_to("2026-07-10T16:01:00Z").await;
+        report(&app, &id, "e3", "3", "9.00").await.unwrap();
+        assert_eq!(state(&app, &id).await, ["FILLED", "10", "9.40"]);
+        assert_eq!(gains().await, json!([gain("1", "0.00", "-1.00"), gain("4", "6.00", "-2.00")]));
+        assert_eq!(lots().await, json!([lot("3", "33.00", "6.00"), lot("2", "18.00", "0.00")]));
+        assert_eq!(
+            listed(&app, &ada, "positions", "quantity costBasis { amount }").await,
+            json!([{ "quantity": "5", "costBasis": amount("51.00") }])
+        );
+        audited(&app).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_change_of_a_day_counts_from_the_last_bar_of_the_session_before() {
+    for app in each().await {
+        let ada = app.funded_customer("Ada", "5000.00").await;
+        let id = routed(&app, ada.order("b", "BUY", "VTI", "2")).await;
+        assert_eq!(state(&app, &id).await[0], "FILLED");
+        app.advance_to("2026-07-10T19:59:00Z").await;
+        push(&app, "2026-07-10T19:59:00Z", ["109.00", "110.00", "109.00", "110.00"], "300").await;
+        app.advance_to("2026-07-13T15:00:00Z").await;
+        push(&app, "2026-07-13T14:30:00Z", ["112.00", "115.00", "112.00", "115.00"], "300").await;
+        let change = async || listed(&app, &ada, "positions", "dayChange { amount }").await;
+        assert_eq!(change().await, json!([{ "dayChange": amount("10.00") }]));
+        // A price that is set today does not change the close of the day before.
+        quote(&app, "120.00", "122.00").await;
+        assert_eq!(change().await, json!([{ "dayChange": amount("22.00") }]));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_restricted_to_settled_cash_holds_no_proceeds_for_a_replaced_order() {
+    for app in each().await {
+        let ada = app.funded_customer("Ada", "1000.00").await;
+        quote(&app, "100.00", "100.00").await;
+        routed(&app, ada.order("b", "BUY", "VTI", "5")).await;
+        routed(&app, ada.order("s", "SELL", "VTI", "5")).await;
+        assert_eq!(buying_power(&app, &ada).await, "1000.00");
+        let tx = app.app.db.write().await.unwrap();
+        let restricted = account::ActiveModel {
+            id: Set(ada.account_id.parse().unwrap()),
+            settled_cash_only_until: Set(Some("2026-10-08T16:00:00Z".parse().unwrap())),
+            ..Default::default()
+        };
+        account::Entity::update(restricted).exec(&tx).await.unwrap();
+        tx.commit().await.unwrap();
+        let mut order = ada.order("l", "BUY", "VTI", "8");
+        order["type"] = json!("LIMIT");
+        order["limitPrice"] = amount("50.00");
+        let mut previewed = order.clone();
+        previewed.as_object_mut().unwrap().remove("idempotencyKey");
+        let preview = app.gql(PREVIEW, json!({ "input": previewed })).await;
+        assert_eq!(preview.data()["orderPreview"]["estimate"]["buyingPower"], amount("100.00"));
+        let id = routed(&app, order).await;
+        let refused = replace(&app, "r1", &id, json!({ "quantity": "11" })).await;
+        assert_eq!(
+            refused.user_error("orderReplace"),
+            &json!({ "code": "INSUFFICIENT_BUYING_POWER", "path": ["quantity"],
+                "message": "Buying power is $500.00; this order may cost up to $550.00." })
+        );
+        replace(&app, "r2", &id, json!({ "quantity": "10" })).await.entity("orderReplace", "order");
+        assert_eq!(buying_power(&app, &ada).await, "0.00");
         audited(&app).await;
     }
 }

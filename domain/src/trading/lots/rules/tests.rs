@@ -294,6 +294,17 @@ fn shares_that_are_sold_are_no_replacement() {
 }
 
 #[test]
+fn shares_that_an_order_buys_after_a_sale_replace_shares_that_it_bought_before() {
+    let mut person = Person::default();
+    person.buy(TAXABLE, "2026-02-20", 10, "100").sell(TAXABLE, "2026-03-02", 10, "75");
+    let mut later = lot(2, TAXABLE, day("2026-03-03"), shares(4), money("32"));
+    later.purchase_id = person.book.lots[0].lot.purchase_id;
+    person.book.buy(later, false).unwrap();
+    assert_eq!(person.closings(), owned(&[["10", "75.00", "100.00", "10.00", "0.00"]]));
+    assert_eq!(person.open(), owned(&[["4", "42.00", "2026-02-21"]]));
+}
+
+#[test]
 fn a_replacement_that_is_sold_at_a_loss_passes_the_loss_on() {
     let mut person = Person::default();
     person.buy(TAXABLE, "2026-01-05", 100, "1000").sell(TAXABLE, "2026-03-02", 100, "750");
