@@ -138,8 +138,9 @@ fn settings_of(command: &str) -> Option<Vec<&'static [&'static str]>> {
         | ("screen" | "partners" | "instruments", "import" | "list" | "status" | "remove")
         | ("market", "import" | "seed")
         | ("events", "export") => vec![DATABASE],
-        ("export", "gains") => vec![DATABASE, KEYS],
-        ("keys", "create" | "list" | "rotate" | "revoke" | "rotate-encryption") => vec![DATABASE, KEYS],
+        ("export", "gains") | ("keys", "create" | "list" | "rotate" | "revoke" | "rotate-encryption") => {
+            vec![DATABASE, KEYS]
+        }
         ("backup", _) => vec![DATABASE, DOCUMENTS],
         ("restore" | "copy" | "audit", _) => vec![DATABASE, KEYS, DOCUMENTS],
         _ => vec![],

@@ -64,7 +64,7 @@ const OPEN_MUTATIONS: &[&str] = &[
 ];
 
 /// Mutations that are refused before approval, with an input that is tested with the area's other tests:
-/// `trading::orders::replacing`.
+/// `trading::order_types`.
 const GATED_ELSEWHERE: &[&str] = &["orderReplace"];
 
 /// REST routes that change data and are available before approval.

@@ -224,7 +224,7 @@ on_both! {
         assert_eq!(ada.gains(&account).await, gain("100.00", "-150.00"));
         let lot = |row: [&str; 5]| row.map(str::to_owned).to_vec();
         let washed = lot(["40", "420.00", "100.00", "2026-08-19", "2026-08-09"]);
-        assert_eq!(ada.lots(&account).await, [washed.clone()]);
+        assert_eq!(ada.lots(&account).await, std::slice::from_ref(&washed));
         // The 31st day does not.
         app.advance_to("2026-08-20T16:00:00Z").await;
         ada.trade("BUY", "60", "8.00").await;

@@ -54,7 +54,7 @@ fn a_price_concerns_the_orders_that_it_reaches() {
         assert_eq!(book.is_touched(&bar(low, high)), !found.is_empty());
         let by_touch = book.touches().iter().any(|touch| touch.is_met(&bar(low, high)));
         assert_eq!(by_touch || book.awaits_any_bar(), !found.is_empty());
-        found.iter().map(|id| id.as_u128()).collect::<Vec<_>>()
+        found.iter().map(Uuid::as_u128).collect::<Vec<_>>()
     };
     assert_eq!(touched(&book, 101, 109), [0; 0]);
     assert_eq!(touched(&book, 100, 109), [2, 7]);
