@@ -32,7 +32,7 @@ use domain::{
     reporting::reconciliation,
 };
 use migration::{Migrator, MigratorTrait};
-use sea_orm::{DbErr, RuntimeErr, SqlxError};
+use sea_orm::DbErr;
 use std::{
     io::{self, Write},
     path::PathBuf,
@@ -301,9 +301,7 @@ async fn open_at(url: &str) -> Result<Db, CliError> {
         std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     }
     Db::open(url).await.map_err(|error| match error {
-        DbErr::Conn(RuntimeErr::SqlxError(cause)) if matches!(*cause, SqlxError::PoolTimedOut) => {
-            "cannot open the database: no response within 5 seconds".to_owned()
-        }
+        DbErr::ConnectionAcquire(_) => "cannot open the database: no response within 5 seconds".to_owned(),
         error => cannot("open the database", &error.into()),
     })
 }

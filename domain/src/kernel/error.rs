@@ -135,6 +135,15 @@ impl Error {
         is_contention(error) || Self::is_fault_of_database(error)
     }
 
+    /// Whether the server does not accept connections, for example because it is starting.
+    pub(super) fn is_refused_connection(error: &DbErr) -> bool {
+        match driver_error(error) {
+            Some(SqlxError::Io(cause)) => cause.kind() == std::io::ErrorKind::ConnectionRefused,
+            Some(SqlxError::Database(_)) => database_code(error).as_deref() == Some("57P03"),
+            _ => false,
+        }
+    }
+
     /// Whether only this connection is unusable and another one may work.
     pub(super) fn is_lost_connection(error: &DbErr) -> bool {
         match driver_error(error) {

@@ -30,7 +30,7 @@ use std::{
 use tokio::{
     runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 /// How long a caller waits for a connection.
@@ -38,6 +38,8 @@ pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time limit of a statement on PostgreSQL. The server's own limit, `statement_timeout`, is shorter, so this
 /// one takes effect only if the server is lost.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(6);
+/// Pause before connecting again to a server that does not listen yet.
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 /// Idle time after which a connection is tested before use.
 const TEST_AFTER_IDLE: Duration = Duration::from_secs(1);
 /// Age at which a connection is replaced, because the memory that PostgreSQL keeps for one only grows.
@@ -105,9 +107,14 @@ impl Pool {
             let permit = self.shared.permits.clone().acquire_owned().await;
             let permit = permit.map_err(|_| failed(DbErr::Conn, sqlx::Error::PoolClosed))?;
             loop {
-                let Some(mut idle) = self.shared.idle().pop() else {
-                    let connection = Connection::open(&self.shared.target).await?;
-                    return Ok(Leased::new(self, connection, Instant::now(), permit));
+                let idle = self.shared.idle().pop();
+                let Some(mut idle) = idle else {
+                    match Connection::open(&self.shared.target).await {
+                        // The server is starting.
+                        Err(error) if Error::is_refused_connection(&error) => sleep(RETRY_INTERVAL).await,
+                        opened => return Ok(Leased::new(self, opened?, Instant::now(), permit)),
+                    }
+                    continue;
                 };
                 if idle.since.elapsed() < TEST_AFTER_IDLE || idle.connection.answers().await {
                     return Ok(Leased::new(self, idle.connection, idle.opened, permit));
