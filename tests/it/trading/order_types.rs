@@ -711,7 +711,10 @@ async fn each_fill_of_an_order_opens_or_closes_tax_lots() {
         let id = routed(&app, input(&ada, "l", "BUY", "10", limit)).await;
         report(&app, &id, "e1", "4", "10.00").await.unwrap();
         report(&app, &id, "e2", "3", "9.00").await.unwrap();
-        let lot = |quantity: &str, basis: &str, moved: &str| json!({ "quantity": quantity, "costBasis": amount(basis), "washSaleAdjustment": amount(moved) });
+        let lot = |quantity: &str, basis: &str, moved: &str| {
+            let [basis, moved] = [basis, moved].map(amount);
+            json!({ "quantity": quantity, "costBasis": basis, "washSaleAdjustment": moved })
+        };
         let lots = async || {
             listed(&app, &ada, "taxLots", "quantity costBasis { amount } washSaleAdjustment { amount }").await
         };
@@ -720,7 +723,10 @@ async fn each_fill_of_an_order_opens_or_closes_tax_lots() {
         // The sale closes the first lot and a part of the second. What the order bought before replaces nothing.
         let sale = routed(&app, ada.order("s", "SELL", "VTI", "5")).await;
         assert_eq!(state(&app, &sale).await, ["FILLED", "5", "8.00"]);
-        let gain = |quantity: &str, disallowed: &str, gain: &str| json!({ "quantity": quantity, "disallowedLoss": amount(disallowed), "gain": amount(gain) });
+        let gain = |quantity: &str, disallowed: &str, gain: &str| {
+            let [disallowed, gain] = [disallowed, gain].map(amount);
+            json!({ "quantity": quantity, "disallowedLoss": disallowed, "gain": gain })
+        };
         let gains = async || {
             listed(&app, &ada, "realizedGains", "quantity disallowedLoss { amount } gain { amount }").await
         };

@@ -192,8 +192,8 @@ pub struct Candidate {
 ///
 /// A purchase from the 30th day before to the 30th day after the sale replaces; the shares are matched in the
 /// order of sales and of purchases, and each replaces at most one. Shares that were bought before the sale by the
-/// same order as those sold are no replacement (Rev. Rul. 56-602). The disallowed loss is added to the basis of the replacing shares, and
-/// their holding period is prolonged by that of the shares sold.
+/// same order as those sold are no replacement (Rev. Rul. 56-602). The disallowed loss is added to the basis of the
+/// replacing shares, and their holding period is prolonged by that of the shares sold.
 ///
 /// `losses` are given with the purchase of the shares sold, in the order of the sales; `candidates` in any order.
 /// `None` if an amount exceeds 64 bits.
