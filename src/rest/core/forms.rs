@@ -252,7 +252,11 @@ impl Form for SharePrice {
     type Value = Price;
 
     fn parse(&self, json: &str) -> Result<Price, Wrong> {
-        PRICES.parse(json)
+        match PRICES.parse(json) {
+            // An order whose price was lost on the way is not placed.
+            Err(Wrong::Missing) => Err(Wrong::Invalid(FixedError::Malformed.to_string())),
+            parsed => parsed,
+        }
     }
 
     fn schema(&self) -> Value {

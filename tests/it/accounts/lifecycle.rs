@@ -84,10 +84,10 @@ on_both! {
                 .await;
         assert_eq!(again, account_error("ACCOUNT_NOT_FROZEN", "The account is not frozen."));
         let bought = app.gql(ORDER_PLACE, json!({ "input": ada.order("free", "BUY", "VTI", "1") })).await;
-        bought.entity("orderPlace", "order");
+        app.ended(bought.entity("orderPlace", "order")["id"].as_str().unwrap()).await;
         assert_eq!(
             happened(&app, &ada.account_id).await,
-            ["account.created", "account.frozen", "account.unfrozen"]
+            ["account.created", "position.changed", "account.frozen", "account.unfrozen", "position.changed"]
         );
         assert_eq!(app.audit().await.wrong, None);
     }

@@ -94,6 +94,8 @@ fn the_help_of_a_command_shows_its_own_options_only() {
         ("market seed", with(&[&database, &["--partner"]])),
         ("events", with(&[])),
         ("events export", with(&[&database, &["--partner"]])),
+        ("export", with(&[])),
+        ("export gains", with(&[&database, &keys, &["--partner", "--user", "--year", "--view"]])),
         ("screen", with(&[])),
         ("screen import", with(&[&database, &["--alt", "--source", "--force"]])),
         ("screen remove", with(&[&database, &["--source", "--force"]])),
