@@ -260,7 +260,8 @@ on_both! {
             let order = ada.order(&format!("o{turn}"), "BUY", "KO", "0.1");
             app.gql(ORDER_PLACE, json!({ "input": order })).await.entity("orderPlace", "order");
         }
-        let last = sent.len() + 30;
+        // Accepted, new, filled, trade confirmed and position changed.
+        let last = sent.len() + 10 * 5;
         for number in middle + 1..=last {
             let event = resumed.next().await["events"].clone();
             assert_eq!(event["cursor"], number.to_string());
