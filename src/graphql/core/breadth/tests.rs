@@ -69,6 +69,7 @@ fn nearly_all_fields_of_queries_are_planned() {
                 let value = match base(ty).as_str() {
                     "Int" => "1".to_owned(),
                     "Boolean" => "true".to_owned(),
+                    "OrderPreviewInput" => r#"{ accountId: "x", symbol: "x", side: BUY }"#.to_owned(),
                     "DateTime" => "\"2026-07-09T15:00:00Z\"".to_owned(),
                     other => enums.get(other).cloned().unwrap_or_else(|| "\"x\"".to_owned()),
                 };
