@@ -1,4 +1,7 @@
-//! Executions: what a venue reports about an order. `apply` is the only way in which a fill enters the books.
+//! Executions: what a venue reports about an order.
+//!
+//! `Working::apply` is the only way in which a fill enters the books. The paper venue's reports reach it in the
+//! transaction that decided them; the reports of any other venue come through [`apply`].
 
 mod working;
 

@@ -35,7 +35,7 @@ pub struct Submission<'a> {
     pub next_number: i32,
 }
 
-/// A place where orders are traded. A report enters the books only through `executions::apply`.
+/// A place where orders are traded. A report enters the books only through the module `executions`.
 pub trait Venue: Send + Sync {
     /// Sends an order and returns what the venue reports at once; none if the order rests.
     fn submit(
