@@ -64,6 +64,15 @@ impl Command for UpdatePartnerSettings {
             let text = "must be above 0 and at most 100";
             checks.note::<()>(Err(Refusal::invalid("patch.participationCap", text).into()));
         }
+        for (field, rate) in [
+            ("patch.shortTermTaxRate", self.patch.short_term_tax_rate),
+            ("patch.longTermTaxRate", self.patch.long_term_tax_rate),
+        ] {
+            let range = entity::Percent::ZERO..=entity::Percent::from_units(10_000);
+            if rate.flatten().is_some_and(|rate| !range.contains(&rate)) {
+                checks.note::<()>(Err(Refusal::invalid(field, "must be from 0 to 100").into()));
+            }
+        }
         checks.done()
     }
 

@@ -12,7 +12,7 @@ use domain::{
     access::partner_settings::{Change, UpdatePartnerSettings},
     kernel::partner_settings::{PartnerSettings as Settings, SettingsPatch},
 };
-use entity::partner;
+use entity::{Percent, partner};
 use macros::{Fields, Leaf, mutations};
 
 /// Settings of a partner.
@@ -26,6 +26,10 @@ pub struct PartnerSettings {
     fill_mode: FillMode,
     /// Part of the volume of a bar that one order may take, in percent.
     participation_cap: Decimal,
+    /// Rate at which `orderPreview` estimates the tax on short-term gains, in percent. Null if it was not set.
+    short_term_tax_rate: Option<Decimal>,
+    /// Rate at which `orderPreview` estimates the tax on long-term gains, in percent. Null if it was not set.
+    long_term_tax_rate: Option<Decimal>,
 }
 
 /// By what the paper venue fills orders.
@@ -47,6 +51,8 @@ impl PartnerSettings {
             deposit_limit: settings.deposit_limit.into(),
             fill_mode: settings.fill_mode.into(),
             participation_cap: settings.participation_cap.into(),
+            short_term_tax_rate: settings.short_term_tax_rate.map(Decimal::from),
+            long_term_tax_rate: settings.long_term_tax_rate.map(Decimal::from),
         })
     }
 }
@@ -66,6 +72,10 @@ pub struct PartnerSettingsChange {
     fill_mode: Option<FillMode>,
     /// New part of the volume of a bar that one order may take, in percent.
     participation_cap: Option<Decimal>,
+    /// New rate of the tax on short-term gains, in percent. Null also if the rate was removed.
+    short_term_tax_rate: Option<Decimal>,
+    /// New rate of the tax on long-term gains, in percent. Null also if the rate was removed.
+    long_term_tax_rate: Option<Decimal>,
 }
 
 impl From<Change> for PartnerSettingsChange {
@@ -77,6 +87,8 @@ impl From<Change> for PartnerSettingsChange {
             deposit_limit: change.patch.deposit_limit.map(Money::from),
             fill_mode: change.patch.fill_mode.map(FillMode::from),
             participation_cap: change.patch.participation_cap.map(Decimal::from),
+            short_term_tax_rate: change.patch.short_term_tax_rate.flatten().map(Decimal::from),
+            long_term_tax_rate: change.patch.long_term_tax_rate.flatten().map(Decimal::from),
         }
     }
 }
@@ -92,6 +104,19 @@ pub struct PartnerSettingsPatch {
     fill_mode: MaybeUndefined<FillMode>,
     /// Part of the volume of a bar that one order may take, in percent above 0 up to 100; 10 by default.
     participation_cap: MaybeUndefined<Decimal>,
+    /// Rate at which `orderPreview` estimates the tax on short-term gains, in percent from 0 to 100; none by default.
+    short_term_tax_rate: MaybeUndefined<Decimal>,
+    /// Rate at which `orderPreview` estimates the tax on long-term gains, in percent from 0 to 100; none by default.
+    long_term_tax_rate: MaybeUndefined<Decimal>,
+}
+
+/// Returns a rate that is given, or null.
+fn rate(input: MaybeUndefined<Decimal>, field: &str) -> domain::Result<Option<Option<Percent>>> {
+    match input {
+        MaybeUndefined::Undefined => Ok(None),
+        MaybeUndefined::Null => Ok(Some(None)),
+        MaybeUndefined::Value(rate) => Ok(Some(Some(rate.amount(field)?))),
+    }
 }
 
 #[mutations]
@@ -127,7 +152,14 @@ impl PartnerSettingsMutation {
             MaybeUndefined::Value(cap) => Some(cap.amount("patch.participationCap")?),
         };
         Ok(UpdatePartnerSettings {
-            patch: SettingsPatch { market_buy_buffer, deposit_limit, fill_mode, participation_cap },
+            patch: SettingsPatch {
+                market_buy_buffer,
+                deposit_limit,
+                fill_mode,
+                participation_cap,
+                short_term_tax_rate: rate(patch.short_term_tax_rate, "patch.shortTermTaxRate")?,
+                long_term_tax_rate: rate(patch.long_term_tax_rate, "patch.longTermTaxRate")?,
+            },
             effective_from: effective_from.map(|time| time.0),
         })
     }

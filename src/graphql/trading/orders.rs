@@ -21,7 +21,7 @@ use crate::{
     },
     wire::Result,
 };
-use async_graphql::{Enum, ID};
+use async_graphql::{Enum, ID, InputObject};
 use domain::{
     Checks, Scope,
     trading::{
@@ -269,6 +269,62 @@ fn terms(
     Ok((quantity.flatten(), notional.flatten(), limit_price.flatten(), stop_price.flatten()))
 }
 
+/// What an order asks for.
+#[derive(Clone, InputObject)]
+pub struct OrderTerms {
+    /// Id of the account that buys or sells.
+    account_id: IdOf<Account>,
+    /// Ticker symbol (case-insensitive) or instrument id.
+    symbol: String,
+    /// Buy or sell.
+    side: OrderSide,
+    /// Number of shares, above zero and with at most four decimals. Either this or `notional` is required.
+    quantity: Option<Decimal>,
+    /// Amount to trade for, only for market orders of the day. The number of shares follows from the price,
+    /// rounded down to four decimals.
+    notional: Option<MoneyInput>,
+    /// Order type.
+    #[graphql(name = "type", default_with = "OrderType::Market")]
+    kind: OrderType,
+    /// Highest price of a purchase or lowest price of a sale: a multiple of 0.01 from one dollar on, otherwise
+    /// of 0.0001. Required for LIMIT and STOP_LIMIT, and not allowed otherwise.
+    limit_price: Option<MoneyInput>,
+    /// Price at which the order is triggered, in the same steps. Required for STOP and STOP_LIMIT, and not
+    /// allowed otherwise.
+    stop_price: Option<MoneyInput>,
+    /// How long the order stays open.
+    #[graphql(default_with = "TimeInForce::Day")]
+    time_in_force: TimeInForce,
+    /// Order in which a sale closes tax lots. That of the account if omitted; `SPECIFIC` needs `lotIds`. Only
+    /// for sell orders.
+    lot_method: Option<LotMethod>,
+    /// Ids of the tax lots to sell, in this order, at most 100. They must be open lots of the account and the
+    /// instrument with enough shares. Only for sell orders.
+    lot_ids: Option<Vec<IdOf<TaxLot>>>,
+}
+
+impl OrderTerms {
+    fn parse(self) -> domain::Result<PlaceOrder> {
+        let (quantity, notional, limit_price, stop_price) =
+            terms(self.quantity, self.notional, self.limit_price, self.stop_price)?;
+        Ok(PlaceOrder {
+            account_id: Some(self.account_id.into()),
+            symbol: self.symbol,
+            side: self.side.into(),
+            kind: self.kind.into(),
+            quantity,
+            notional,
+            limit_price,
+            stop_price,
+            time_in_force: self.time_in_force.into(),
+            lots: LotChoice {
+                method: self.lot_method.map(Into::into),
+                lot_ids: self.lot_ids.into_iter().flatten().map(Into::into).collect(),
+            },
+        })
+    }
+}
+
 #[mutations]
 impl OrderMutation {
     /// Places an order and holds its cash or shares. A retry with the same `idempotencyKey` and input returns
@@ -276,53 +332,11 @@ impl OrderMutation {
     #[answers(order: Order)]
     fn order_place(
         idempotency_key: String,
-        /// Id of the account that buys or sells.
-        account_id: IdOf<Account>,
-        /// Ticker symbol (case-insensitive) or instrument id.
-        symbol: String,
-        /// Buy or sell.
-        side: OrderSide,
-        /// Number of shares, above zero and with at most four decimals. Either this or `notional` is required.
-        quantity: Option<Decimal>,
-        /// Amount to trade for, only for market orders of the day. The number of shares follows from the price,
-        /// rounded down to four decimals.
-        notional: Option<MoneyInput>,
-        /// Order type.
-        #[graphql(name = "type", default_with = "OrderType::Market")]
-        kind: OrderType,
-        /// Highest price of a purchase or lowest price of a sale: a multiple of 0.01 from one dollar on, otherwise
-        /// of 0.0001. Required for LIMIT and STOP_LIMIT, and not allowed otherwise.
-        limit_price: Option<MoneyInput>,
-        /// Price at which the order is triggered, in the same steps. Required for STOP and STOP_LIMIT, and not
-        /// allowed otherwise.
-        stop_price: Option<MoneyInput>,
-        /// How long the order stays open.
-        #[graphql(default_with = "TimeInForce::Day")]
-        time_in_force: TimeInForce,
-        /// Order in which a sale closes tax lots. That of the account if omitted; `SPECIFIC` needs `lotIds`. Only
-        /// for sell orders.
-        lot_method: Option<LotMethod>,
-        /// Ids of the tax lots to sell, in this order, at most 100. They must be open lots of the account and the
-        /// instrument with enough shares. Only for sell orders.
-        lot_ids: Option<Vec<IdOf<TaxLot>>>,
+        /// What to trade.
+        #[graphql(flatten)]
+        order: OrderTerms,
     ) -> domain::Result<PlaceOrder> {
-        let (quantity, notional, limit_price, stop_price) =
-            terms(quantity, notional, limit_price, stop_price)?;
-        Ok(PlaceOrder {
-            account_id: Some(account_id.into()),
-            symbol,
-            side: side.into(),
-            kind: kind.into(),
-            quantity,
-            notional,
-            limit_price,
-            stop_price,
-            time_in_force: time_in_force.into(),
-            lots: LotChoice {
-                method: lot_method.map(Into::into),
-                lot_ids: lot_ids.into_iter().flatten().map(Into::into).collect(),
-            },
-        })
+        order.parse()
     }
 
     /// Cancels an open order and releases its hold. Requires scope `trade`.
