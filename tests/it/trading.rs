@@ -7,3 +7,4 @@ mod order_types;
 mod orders;
 mod quotes;
 mod statements;
+mod walk;
