@@ -39,7 +39,7 @@ use std::{
     process::ExitCode,
 };
 
-/// A backend for brokerage accounts and savings plans.
+/// Backend for brokerage accounts
 #[derive(Parser)]
 #[command(name = "coffer", version)]
 struct Cli {

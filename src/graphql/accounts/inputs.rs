@@ -189,7 +189,8 @@ impl AccountMutation {
         }
     }
 
-    /// Changes the financial profile, type or ownership of an active account. Requires scope `manage`.
+    /// Changes the financial profile, type, ownership or lot method of an active account. Requires scope
+    /// `manage`.
     #[answers(account: Account)]
     fn account_update(
         idempotency_key: Option<String>,

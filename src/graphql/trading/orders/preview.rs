@@ -34,7 +34,7 @@ pub struct OrderPreviewInput {
     side: OrderSide,
     /// Number of shares. Either this or `notional` is required.
     quantity: Option<Decimal>,
-    /// Amount to trade for, only for market orders of the day.
+    /// Amount of money to trade, only for market orders with `timeInForce: DAY`.
     notional: Option<MoneyInput>,
     /// Order type.
     #[graphql(name = "type", default_with = "OrderType::Market")]
@@ -74,7 +74,7 @@ impl OrderPreviewInput {
     }
 }
 
-/// What an order would do if it was placed now.
+/// What an order would do if it were placed now.
 #[derive(Clone, Debug, Fields, SimpleObject)]
 pub struct OrderPreview {
     /// What the order would hold, cost or earn. Null if it would be refused.
