@@ -101,7 +101,6 @@ impl PartnerSettingsMutation {
     /// Requires scope `operate`.
     #[answers(partner: Partner = "The partner with its settings. Null if the request was refused.")]
     fn partner_settings_update(
-        idempotency_key: Option<String>,
         /// New values of settings.
         patch: PartnerSettingsPatch,
         /// Time from which the new values are in force, by the partner's clock; now if omitted.

@@ -327,18 +327,13 @@ impl OrderMutation {
 
     /// Cancels an open order and releases its hold. Requires scope `trade`.
     #[answers(order: Order)]
-    fn order_cancel(
-        idempotency_key: String,
-        /// Id of the order.
-        order_id: IdOf<Order>,
-    ) -> CancelOrder;
+    fn order_cancel(idempotency_key: String, order_id: IdOf<Order>) -> CancelOrder;
 
     /// Replaces the quantity or the prices of an open order, and changes what it holds accordingly. Omitted
     /// fields stay unchanged. The order keeps its id and its fills. Requires scope `trade`.
     #[answers(order: Order)]
     fn order_replace(
         idempotency_key: String,
-        /// Id of the order.
         order_id: IdOf<Order>,
         /// New total number of shares; must be above the number already filled.
         quantity: Option<Decimal>,
