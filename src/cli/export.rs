@@ -19,7 +19,7 @@ pub enum Command {
         #[arg(long)]
         partner: String,
         /// Id of the user
-        #[arg(long)]
+        #[arg(long, value_parser = user_id)]
         user: Uuid,
         /// Calendar year of the sales
         #[arg(long)]
@@ -36,6 +36,10 @@ pub enum View {
     Person,
     /// Purchases in the same account, as brokers report
     Broker,
+}
+
+fn user_id(text: &str) -> Result<Uuid, &'static str> {
+    text.parse().map_err(|_| "must be the id of a user")
 }
 
 /// Runs a subcommand.
