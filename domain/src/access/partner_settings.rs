@@ -29,9 +29,10 @@ const MAX_DAYS_AHEAD: i64 = 3653;
 /// Maximum number of dates on which changes come into force later.
 const MAX_SCHEDULED: usize = 20;
 
-/// Changes settings of the caller's partner from an effective date on, now or later by the partner's clock.
-/// Existing orders and deposits are not affected. A change of the same setting from the same date replaces the
-/// earlier one. Requires scope `operate`.
+/// Changes settings of the caller's partner from an effective date on, now or later by the partner's clock. A
+/// new buffer or limit does not affect existing orders and deposits; the fill mode and the participation cap
+/// apply to open orders as well. A change of the same setting from the same date replaces the earlier one.
+/// Requires scope `operate`.
 ///
 /// # Errors
 /// `REQUIRED` if no setting is changed, `INVALID` for a value out of range, an effective date in the past or

@@ -14,7 +14,7 @@ pub struct PartnerSettings {
     pub market_buy_buffer: Percent,
     /// Largest amount of one deposit.
     pub deposit_limit: Money,
-    /// By what the paper venue fills orders.
+    /// Prices from which the paper venue fills orders.
     pub fill_mode: FillMode,
     /// Part of a bar's volume that one order may take.
     pub participation_cap: Percent,
@@ -24,13 +24,13 @@ pub struct PartnerSettings {
     pub long_term_tax_rate: Option<Percent>,
 }
 
-/// By what the paper venue fills orders.
+/// Prices from which the paper venue fills orders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FillMode {
-    /// By quotes; by bars for instruments with stored bars.
+    /// Quotes; for instruments with stored bars, bars.
     Quotes,
-    /// By bars.
+    /// One-minute bars.
     Bars,
 }
 

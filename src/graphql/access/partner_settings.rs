@@ -22,7 +22,7 @@ pub struct PartnerSettings {
     market_buy_buffer: Decimal,
     /// Largest amount of one deposit.
     deposit_limit: Money,
-    /// By what the paper venue fills orders.
+    /// Prices from which the paper venue fills orders.
     fill_mode: FillMode,
     /// Part of the volume of a bar that one order may take, in percent.
     participation_cap: Decimal,
@@ -32,13 +32,13 @@ pub struct PartnerSettings {
     long_term_tax_rate: Option<Decimal>,
 }
 
-/// By what the paper venue fills orders.
+/// Prices from which the paper venue fills orders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Leaf)]
 #[graphql(remote = "domain::kernel::partner_settings::FillMode")]
 pub enum FillMode {
-    /// By quotes; by bars for instruments with stored bars.
+    /// Quotes; for instruments with stored bars, bars.
     Quotes,
-    /// By bars of one minute: an order sees the bars that begin after it was placed.
+    /// One-minute bars: an order is compared with the bars that begin after it was placed.
     Bars,
 }
 
@@ -100,7 +100,7 @@ pub struct PartnerSettingsPatch {
     market_buy_buffer: MaybeUndefined<Decimal>,
     /// Largest amount of one deposit; by default the most that an ACH entry can carry.
     deposit_limit: MaybeUndefined<MoneyInput>,
-    /// By what the paper venue fills orders; quotes by default.
+    /// Prices from which the paper venue fills orders; quotes by default.
     fill_mode: MaybeUndefined<FillMode>,
     /// Part of the volume of a bar that one order may take, in percent above 0 up to 100; 10 by default.
     participation_cap: MaybeUndefined<Decimal>,
@@ -121,11 +121,11 @@ fn rate(input: MaybeUndefined<Decimal>, field: &str) -> domain::Result<Option<Op
 
 #[mutations]
 impl PartnerSettingsMutation {
-    /// Changes settings of the partner from now on or from a later time. Existing orders and deposits are not
-    /// affected. Requires scope `operate`.
+    /// Changes settings of the partner from now on or from a later time. A new buffer or limit does not
+    /// affect existing orders and deposits; `fillMode` and `participationCap` apply to open orders as well.
+    /// Requires scope `operate`.
     #[answers(partner: Partner = "The partner with its settings. Null if the request was refused.")]
     fn partner_settings_update(
-        idempotency_key: Option<String>,
         /// New values of settings.
         patch: PartnerSettingsPatch,
         /// Time from which the new values are in force, by the partner's clock; now if omitted.

@@ -52,7 +52,7 @@ async fn bars_are_imported_whole_or_not_at_all() {
               vti,2026-07-10T13:30:00Z,1,1,1,1,1\n", "acme",
              "coffer: cannot import; nothing was imported: these symbols were not found: NONE (line 3), vti (line 4)"
                  .to_owned()),
-            (good, "real", "coffer: cannot import; nothing was imported: Only available in a sandbox.".to_owned()),
+            (good, "real", "coffer: cannot import; nothing was imported: Bars can be imported for a sandbox only; this partner is live.".to_owned()),
             (good, "none", "coffer: the partner \"none\" was not found; `coffer partners list` shows all".to_owned()),
             ("", "acme", format!("coffer: {path}: has no bars{nothing}")),
         ] {
@@ -86,7 +86,10 @@ async fn bars_are_imported_whole_or_not_at_all() {
         let seeded = run(&database_url, &["market", "seed", "7", "--partner", "acme"]);
         assert_eq!(printed(seeded), "The simulated prices of acme now follow from the seed 7.\n");
         let refused = run(&database_url, &["market", "seed", "7", "--partner", "real"]);
-        assert_eq!(complaint(&refused), "coffer: cannot set the seed: Only available in a sandbox.");
+        assert_eq!(
+            complaint(&refused),
+            "coffer: cannot set the seed: Only available in a sandbox; this partner is live."
+        );
     }
 }
 

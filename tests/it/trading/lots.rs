@@ -402,7 +402,7 @@ on_both! {
         assert_eq!(app.audit().await.wrong, None);
     }
 
-    async fn a_persons_accounts_wash_each_other_and_a_retirement_account_loses_the_loss(app: TestApp) {
+    async fn wash_sales_are_found_in_all_accounts_of_a_person_and_a_retirement_account_loses_the_loss(app: TestApp) {
         let mut ada = Trader::funded(&app, "5000.00").await;
         let account = ada.customer.account_id.clone();
         let retirement = ada.other_account(json!({ "taxTreatment": "ROTH_IRA" }), "1000.00").await;

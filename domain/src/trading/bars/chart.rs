@@ -125,7 +125,7 @@ fn slots(
 ) -> Result<Vec<Range<DateTime<Utc>>>> {
     let too_many = || {
         let text = format!(
-            "is too long before the end: at most {MAX_BARS} bars that cover {MAX_MINUTES} minutes of market hours are \
+            "is too long before `to`, by default the present: at most {MAX_BARS} bars that cover {MAX_MINUTES} minutes of market hours are \
              returned at once"
         );
         Error::from(Refusal::invalid("from", text))

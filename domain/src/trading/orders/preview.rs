@@ -12,7 +12,7 @@ use crate::{
 use entity::{Kind, Money, Price, Quantity, account::TaxTreatment, fill, ledger_account, lot_closing, order};
 use sea_orm::ConnectionTrait;
 
-/// What an order would do if it was placed now.
+/// What an order would do if it were placed now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Preview {
     pub side: Side,

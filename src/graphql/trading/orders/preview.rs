@@ -33,7 +33,7 @@ pub struct OrderPreviewInput {
     order: OrderTerms,
 }
 
-/// What an order would do if it was placed now.
+/// What an order would do if it were placed now.
 #[derive(Clone, Debug, Fields, SimpleObject)]
 pub struct OrderPreview {
     /// What the order would hold, cost or earn. Null if it would be refused.
