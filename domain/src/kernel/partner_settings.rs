@@ -83,6 +83,7 @@ pub struct SettingsPatch {
 }
 
 /// Reads a value that is present; null removes a setting.
+#[expect(clippy::option_option, reason = "left out, null and a value mean different things")]
 fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Percent>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }

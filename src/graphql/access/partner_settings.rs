@@ -111,6 +111,7 @@ pub struct PartnerSettingsPatch {
 }
 
 /// Returns a rate that is given, or null.
+#[expect(clippy::option_option, reason = "left out, null and a value mean different things")]
 fn rate(input: MaybeUndefined<Decimal>, field: &str) -> domain::Result<Option<Option<Percent>>> {
     match input {
         MaybeUndefined::Undefined => Ok(None),
