@@ -42,6 +42,14 @@ pub enum TimerKind {
     DepositSettle,
     /// Settle a trade.
     TradeSettle,
+    /// Record the accounts that a corporate action concerns.
+    CorporateActionProcess,
+    /// Apply a corporate action to one account.
+    EntitlementApply,
+    /// Pay a dividend.
+    DividendPay,
+    /// Reinvest a dividend.
+    DividendReinvest,
     /// Send an e-mail or text message.
     MessageSend,
     /// End the time for answering an identity check's questions.

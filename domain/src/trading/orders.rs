@@ -37,7 +37,7 @@ mod preview;
 mod replacing;
 mod routing;
 pub mod state;
-mod ticks;
+pub(super) mod ticks;
 
 pub use fills::SettleTrade;
 pub use preview::{Preview, preview};
@@ -152,8 +152,10 @@ impl Command for PlaceOrder {
         };
         let (account, cash) = accounts::usable_with_cash(ctx.tx, ctx.access_scope, account_id, kinds).await?;
         require_open(ctx.partner.market_hours, ctx.now)?;
-        let instrument =
-            instruments::named(ctx.app, &self.symbol).await?.ok_or_else(|| Refusal::not_found("symbol"))?;
+        let instrument = instruments::named(ctx.app, Some(ctx.partner.id), &self.symbol)
+            .await?
+            .ok_or_else(|| Refusal::not_found("symbol"))?;
+        let shown = instruments::shown(ctx.app, Some(ctx.partner.id), &instrument).await?;
         let quote = market::quote(ctx.app, ctx.tx, ctx.partner, &instrument, ctx.now).await?;
         let order = self.accepted(ctx, account_id, &instrument, &quote)?;
         let mut entry = Entry::default();
@@ -163,7 +165,9 @@ impl Command for PlaceOrder {
                 let only_settled = is_settled_cash_only(&account, ctx.now);
                 hold_cash(ctx, &mut entry, &order, &cash, quote.ask, only_settled)?;
             }
-            Side::Sell => hold_shares(ctx, &mut entry, &order, &instrument, quote.bid).await?,
+            Side::Sell => {
+                hold_shares(ctx, &mut entry, &order, (&instrument.symbol, &shown.symbol), quote.bid).await?;
+            }
         }
         ctx.tx.insert(&order).await;
         self.lots.named(ctx, &order).await?;
@@ -171,7 +175,7 @@ impl Command for PlaceOrder {
         if !entry.write(ctx.tx, ctx.app.ids, &mut event).await? {
             return Err(insufficient(self.side).into());
         }
-        event.record(ctx.tx, Event::OrderAccepted(OrderState::of(&order, &instrument))).await?;
+        event.record(ctx.tx, Event::OrderAccepted(OrderState::of(&order, &shown))).await?;
         Ok(order)
     }
 }
@@ -344,10 +348,10 @@ async fn hold_shares(
     ctx: &CommandContext<'_>,
     entry: &mut Entry,
     order: &order::Model,
-    instrument: &instrument::Model,
+    (asset, symbol): (&str, &str),
     bid: Price,
 ) -> Result<()> {
-    let units = ledger::find(ctx.tx, order.account_id, LedgerKind::Units, &instrument.symbol).await?;
+    let units = ledger::find(ctx.tx, order.account_id, LedgerKind::Units, asset).await?;
     let free = Quantity::from_units(units.as_ref().map_or(0, ledger_account::Model::available));
     match units {
         Some(units) if free >= order.quantity => {
@@ -355,7 +359,7 @@ async fn hold_shares(
             entry.hold(&units, order.quantity.units(), order.id);
             Ok(())
         }
-        _ => Err(too_many(free, &instrument.symbol, order.quantity).into()),
+        _ => Err(too_many(free, symbol, order.quantity).into()),
     }
 }
 
@@ -430,14 +434,15 @@ pub async fn list(
 }
 
 /// Returns the condition for the orders for the instrument with this ticker symbol, in upper or lower case.
-pub fn of_symbol(symbol: &str) -> Filter {
-    let query = "SELECT id FROM instrument WHERE symbol = {}";
-    Filter::in_query(order::Column::InstrumentId, query, instruments::normalized(symbol))
+pub fn of_symbol(partner_id: Option<Uuid>, symbol: &str) -> Filter {
+    instruments::with_symbol(order::Column::InstrumentId, partner_id, symbol)
 }
 
 /// Returns the condition for the fills in the instrument with this ticker symbol, in upper or lower case.
-pub fn fills_of_symbol(symbol: &str) -> Filter {
-    let query = "SELECT orders.id FROM orders JOIN instrument ON instrument.id = orders.instrument_id \
-                 WHERE instrument.symbol = {}";
-    Filter::in_query(fill::Column::OrderId, query, instruments::normalized(symbol))
+pub fn fills_of_symbol(partner_id: Option<Uuid>, symbol: &str) -> Filter {
+    let query = "SELECT orders.id FROM orders JOIN instrument ON instrument.id = orders.instrument_id LEFT JOIN \
+                 partner_symbol ON partner_symbol.instrument_id = instrument.id AND partner_symbol.partner_id = \
+                 {partner} WHERE coalesce(partner_symbol.symbol, instrument.symbol) = {}";
+    let symbol = instruments::normalized(symbol);
+    Filter::in_query(fill::Column::OrderId, query, partner_id.unwrap_or_default(), symbol)
 }

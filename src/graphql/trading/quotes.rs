@@ -52,7 +52,7 @@ async fn start(ctx: &Context<'_>, symbols: Vec<String>) -> Result<()> {
     }
     let mut found = Vec::new();
     for symbol in symbols {
-        let instrument = instruments::by_symbol(ctx.app(), &symbol).await?;
+        let instrument = instruments::by_symbol(ctx.app(), ctx.actor().partner_id(), &symbol).await?;
         let instrument = instrument.ok_or_else(|| Refusal::not_found("symbols"))?;
         if !found.contains(&instrument) {
             found.push(instrument);

@@ -9,7 +9,7 @@ use crate::{
         command::{Command, CommandContext},
         ledger,
     },
-    trading::{instruments, market, restrictions::is_settled_cash_only},
+    trading::{fees, instruments, market, restrictions::is_settled_cash_only},
 };
 use entity::{
     Money, Price, Quantity, account,
@@ -25,8 +25,10 @@ pub struct Preview {
     /// Price at which it is valued: the limit price, the stop price, or else the ask of a purchase and the bid of
     /// a sale.
     pub price: Price,
-    /// What it would cost or earn at that price.
+    /// What it would cost or earn at that price, before fees.
     pub amount: Money,
+    /// Fees of a sale at that price.
+    pub fees: Money,
     /// Cash that it would hold.
     pub held_cash: Money,
     /// Shares that it would hold.
@@ -65,7 +67,10 @@ async fn of(ctx: &CommandContext<'_>, order: &order::Model) -> Result<Preview> {
         Side::Sell => quote.bid,
     };
     let price = reference_price(order, price);
-    let amount = Money::cost(order.quantity, price);
+    let amount = Money::cost(order.quantity, price)
+        .ok_or_else(|| Error::broken("the amount of a preview exceeds 64 bits"))?;
+    let fees = fees::of(&ctx.settings()?, order.side, order.quantity, amount)
+        .ok_or_else(|| Error::broken("the fees of a preview exceed 64 bits"))?;
     let held: i64 = ledger::open_holds(ctx.tx, order.id).await?.iter().map(|hold| hold.left).sum();
     let [cash, unsettled] =
         ledger::lock(ctx.tx, order.account_id, [LedgerKind::Cash, LedgerKind::Unsettled]).await?;
@@ -80,7 +85,8 @@ async fn of(ctx: &CommandContext<'_>, order: &order::Model) -> Result<Preview> {
         side: order.side,
         quantity: order.quantity,
         price,
-        amount: amount.ok_or_else(|| Error::broken("the amount of a preview exceeds 64 bits"))?,
+        amount,
+        fees: fees.total(),
         held_cash: Money::from_units(held_cash),
         held_shares: Quantity::from_units(held_shares),
         buying_power: Money::from_units(cash.available() + proceeds),
