@@ -54,24 +54,24 @@ macro_rules! event {
         #[Object]
         impl $name {
             /// Opaque identifier of the event.
-            async fn id(&self) -> ID {
+            pub async fn id(&self) -> ID {
                 self.row.id.into()
             }
 
             /// Position in the partner's event log, one higher with each event. Pass it as `after` to resume
             /// after this event.
-            async fn cursor(&self) -> String {
+            pub async fn cursor(&self) -> String {
                 self.row.seq.unwrap_or_default().to_string()
             }
 
             /// Event type.
             #[graphql(name = "type")]
-            async fn kind(&self) -> EventType {
+            pub async fn kind(&self) -> EventType {
                 self.kind
             }
 
             /// Time of the event, by the partner's clock.
-            async fn occurred_at(&self) -> DateTime {
+            pub async fn occurred_at(&self) -> DateTime {
                 self.row.occurred_at.into()
             }
 
