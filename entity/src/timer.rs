@@ -28,31 +28,20 @@ pub enum Clock {
     System,
 }
 
-/// Action of a timer.
+/// Action of a timer. The type that handles it, beside its feature, says what it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 pub enum TimerKind {
-    /// Send an accepted order to the market.
     OrderRoute,
-    /// Compare the open orders for an instrument with the market.
     OrdersMatch,
-    /// End an open order.
     OrderExpire,
-    /// Settle a deposit.
     DepositSettle,
-    /// Settle a trade.
     TradeSettle,
-    /// Record the accounts that a corporate action concerns.
     CorporateActionProcess,
-    /// Apply a corporate action to one account.
     EntitlementApply,
-    /// Pay a dividend.
     DividendPay,
-    /// Reinvest a dividend.
     DividendReinvest,
-    /// Send an e-mail or text message.
     MessageSend,
-    /// End the time for answering an identity check's questions.
     KycQuestionsExpire,
 }
 

@@ -9,3 +9,5 @@ mod order_types;
 mod orders;
 mod quotes;
 mod statements;
+mod tables;
+mod walk;

@@ -5,7 +5,7 @@ use super::clock;
 use crate::{Error, Result};
 use chrono::{DateTime, Utc};
 use entity::{Money, Percent, Rate, partner};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Settings of a partner at one point in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub struct PartnerSettings {
     pub market_buy_buffer: Percent,
     /// Largest amount of one deposit.
     pub deposit_limit: Money,
-    /// By what the paper venue fills orders.
+    /// Prices from which the paper venue fills orders.
     pub fill_mode: FillMode,
     /// Part of a bar's volume that one order may take.
     pub participation_cap: Percent,
@@ -22,6 +22,10 @@ pub struct PartnerSettings {
     pub sec_fee: Rate,
     /// Trading activity fee of FINRA for sales.
     pub trading_activity_fee: TradingActivityFee,
+    /// Rate at which previews estimate the tax on short-term gains.
+    pub short_term_tax_rate: Option<Percent>,
+    /// Rate at which previews estimate the tax on long-term gains.
+    pub long_term_tax_rate: Option<Percent>,
 }
 
 /// Trading activity fee of FINRA for the sale of shares.
@@ -33,13 +37,13 @@ pub struct TradingActivityFee {
     pub maximum: Money,
 }
 
-/// By what the paper venue fills orders.
+/// Prices from which the paper venue fills orders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FillMode {
-    /// By quotes; by bars for instruments with stored bars.
+    /// Quotes; for instruments with stored bars, bars.
     Quotes,
-    /// By bars.
+    /// One-minute bars.
     Bars,
 }
 
@@ -56,6 +60,8 @@ impl PartnerSettings {
         participation_cap: Percent::from_units(1_000),
         sec_fee: Rate::ZERO,
         trading_activity_fee: TradingActivityFee { per_share: Rate::ZERO, maximum: Money::ZERO },
+        short_term_tax_rate: None,
+        long_term_tax_rate: None,
     };
     /// Largest possible fee of the SEC: a hundredth of the price.
     pub const MAX_SEC_FEE: Rate = Rate::from_units(10_000 * 1_000_000);
@@ -95,6 +101,15 @@ pub struct SettingsPatch {
     pub sec_fee: Option<Rate>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trading_activity_fee: Option<TradingActivityFee>,
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub short_term_tax_rate: Option<Option<Percent>>,
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub long_term_tax_rate: Option<Option<Percent>>,
+}
+
+/// Reads a value that is present; null removes a setting.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Percent>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 impl SettingsPatch {
@@ -112,6 +127,8 @@ impl SettingsPatch {
             participation_cap: self.participation_cap.or(earlier.participation_cap),
             sec_fee: self.sec_fee.or(earlier.sec_fee),
             trading_activity_fee: self.trading_activity_fee.or(earlier.trading_activity_fee),
+            short_term_tax_rate: self.short_term_tax_rate.or(earlier.short_term_tax_rate),
+            long_term_tax_rate: self.long_term_tax_rate.or(earlier.long_term_tax_rate),
         }
     }
 
@@ -133,6 +150,12 @@ impl SettingsPatch {
         }
         if let Some(fee) = self.trading_activity_fee {
             settings.trading_activity_fee = fee;
+        }
+        if let Some(rate) = self.short_term_tax_rate {
+            settings.short_term_tax_rate = rate;
+        }
+        if let Some(rate) = self.long_term_tax_rate {
+            settings.long_term_tax_rate = rate;
         }
     }
 }

@@ -14,7 +14,7 @@ use domain::{
         PartnerSettings as Settings, SettingsPatch, TradingActivityFee as ActivityFee,
     },
 };
-use entity::partner;
+use entity::{Percent, partner};
 use macros::{Fields, Leaf, mutations};
 
 /// Settings of a partner.
@@ -24,7 +24,7 @@ pub struct PartnerSettings {
     market_buy_buffer: Decimal,
     /// Largest amount of one deposit.
     deposit_limit: Money,
-    /// By what the paper venue fills orders.
+    /// Prices from which the paper venue fills orders.
     fill_mode: FillMode,
     /// Part of the volume of a bar that one order may take, in percent.
     participation_cap: Decimal,
@@ -32,6 +32,10 @@ pub struct PartnerSettings {
     sec_fee_per_million: Decimal,
     /// Trading activity fee of FINRA for sales. Zero if none is charged.
     trading_activity_fee: TradingActivityFee,
+    /// Rate at which `orderPreview` estimates the tax on short-term gains, in percent. Null if it was not set.
+    short_term_tax_rate: Option<Decimal>,
+    /// Rate at which `orderPreview` estimates the tax on long-term gains, in percent. Null if it was not set.
+    long_term_tax_rate: Option<Decimal>,
 }
 
 /// Trading activity fee of FINRA for the sale of shares.
@@ -58,13 +62,13 @@ pub struct TradingActivityFeeInput {
     maximum: MoneyInput,
 }
 
-/// By what the paper venue fills orders.
+/// Prices from which the paper venue fills orders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Leaf)]
 #[graphql(remote = "domain::kernel::partner_settings::FillMode")]
 pub enum FillMode {
-    /// By quotes; by bars for instruments with stored bars.
+    /// Quotes; for instruments with stored bars, bars.
     Quotes,
-    /// By bars of one minute: an order sees the bars that begin after it was placed.
+    /// One-minute bars: an order is compared with the bars that begin after it was placed.
     Bars,
 }
 
@@ -79,6 +83,8 @@ impl PartnerSettings {
             participation_cap: settings.participation_cap.into(),
             sec_fee_per_million: settings.sec_fee.into(),
             trading_activity_fee: settings.trading_activity_fee.into(),
+            short_term_tax_rate: settings.short_term_tax_rate.map(Decimal::from),
+            long_term_tax_rate: settings.long_term_tax_rate.map(Decimal::from),
         })
     }
 }
@@ -102,6 +108,10 @@ pub struct PartnerSettingsChange {
     sec_fee_per_million: Option<Decimal>,
     /// New trading activity fee of FINRA for sales.
     trading_activity_fee: Option<TradingActivityFee>,
+    /// New rate of the tax on short-term gains, in percent. Null also if the rate was removed.
+    short_term_tax_rate: Option<Decimal>,
+    /// New rate of the tax on long-term gains, in percent. Null also if the rate was removed.
+    long_term_tax_rate: Option<Decimal>,
 }
 
 impl From<Change> for PartnerSettingsChange {
@@ -115,6 +125,8 @@ impl From<Change> for PartnerSettingsChange {
             participation_cap: change.patch.participation_cap.map(Decimal::from),
             sec_fee_per_million: change.patch.sec_fee.map(Decimal::from),
             trading_activity_fee: change.patch.trading_activity_fee.map(TradingActivityFee::from),
+            short_term_tax_rate: change.patch.short_term_tax_rate.flatten().map(Decimal::from),
+            long_term_tax_rate: change.patch.long_term_tax_rate.flatten().map(Decimal::from),
         }
     }
 }
@@ -126,7 +138,7 @@ pub struct PartnerSettingsPatch {
     market_buy_buffer: MaybeUndefined<Decimal>,
     /// Largest amount of one deposit; by default the most that an ACH entry can carry.
     deposit_limit: MaybeUndefined<MoneyInput>,
-    /// By what the paper venue fills orders; quotes by default.
+    /// Prices from which the paper venue fills orders; quotes by default.
     fill_mode: MaybeUndefined<FillMode>,
     /// Part of the volume of a bar that one order may take, in percent above 0 up to 100; 10 by default.
     participation_cap: MaybeUndefined<Decimal>,
@@ -135,15 +147,28 @@ pub struct PartnerSettingsPatch {
     sec_fee_per_million: MaybeUndefined<Decimal>,
     /// Trading activity fee of FINRA for sales; none by default.
     trading_activity_fee: MaybeUndefined<TradingActivityFeeInput>,
+    /// Rate at which `orderPreview` estimates the tax on short-term gains, in percent from 0 to 100; none by default.
+    short_term_tax_rate: MaybeUndefined<Decimal>,
+    /// Rate at which `orderPreview` estimates the tax on long-term gains, in percent from 0 to 100; none by default.
+    long_term_tax_rate: MaybeUndefined<Decimal>,
+}
+
+/// Returns a rate that is given, or null.
+fn rate(input: MaybeUndefined<Decimal>, field: &str) -> domain::Result<Option<Option<Percent>>> {
+    match input {
+        MaybeUndefined::Undefined => Ok(None),
+        MaybeUndefined::Null => Ok(Some(None)),
+        MaybeUndefined::Value(rate) => Ok(Some(Some(rate.amount(field)?))),
+    }
 }
 
 #[mutations]
 impl PartnerSettingsMutation {
-    /// Changes settings of the partner from now on or from a later time. Existing orders and deposits are not
-    /// affected. Requires scope `operate`.
+    /// Changes settings of the partner from now on or from a later time. A new buffer or limit does not
+    /// affect existing orders and deposits; `fillMode` and `participationCap` apply to open orders as well.
+    /// Requires scope `operate`.
     #[answers(partner: Partner = "The partner with its settings. Null if the request was refused.")]
     fn partner_settings_update(
-        idempotency_key: Option<String>,
         /// New values of settings.
         patch: PartnerSettingsPatch,
         /// Time from which the new values are in force, by the partner's clock; now if omitted.
@@ -190,6 +215,8 @@ impl PartnerSettingsMutation {
                 participation_cap,
                 sec_fee,
                 trading_activity_fee,
+                short_term_tax_rate: rate(patch.short_term_tax_rate, "patch.shortTermTaxRate")?,
+                long_term_tax_rate: rate(patch.long_term_tax_rate, "patch.longTermTaxRate")?,
             },
             effective_from: effective_from.map(|time| time.0),
         })

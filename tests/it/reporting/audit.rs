@@ -539,3 +539,56 @@ async fn a_hold_of_an_ended_order_is_detected() {
         assert!(wrong.starts_with("ledger_hold ") && wrong.ends_with(" has ended"), "{wrong}");
     }
 }
+
+/// A hold is a row and a part of the balance of its ledger account. If both are altered alike, only what the order
+/// needs reveals it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_altered_hold_of_an_open_order_is_detected() {
+    for app in TestApp::each_with(Options { without_timers: true, ..Options::default() }).await {
+        let customer = some_history(&app).await;
+        let mut ids = Vec::new();
+        for (key, side, price) in [("ob", "BUY", "90.00"), ("os", "SELL", "110.00")] {
+            let mut order = customer.order(key, side, "VTI", "2");
+            order["type"] = json!("LIMIT");
+            order["limitPrice"] = json!({ "amount": price });
+            let placed = app.gql(ORDER_PLACE, json!({ "input": order })).await;
+            ids.push(placed.entity("orderPlace", "order")["id"].as_str().unwrap().to_owned());
+        }
+        app.gql(TICK, json!({})).await.data();
+        assert_eq!(app.audit().await.wrong, None);
+        let db = intruder(&app).await;
+        for (id, held, by, words) in [
+            (&ids[0], 18_000, -1, "holds 179.99, but its open part needs 180.00"),
+            (&ids[1], 200_000_000, -1, "holds 1.99999999 shares, but 2 are open"),
+            (&ids[1], 200_000_000, 1, "holds 2.00000001 shares, but 2 are open"),
+        ] {
+            let literal = if db.get_database_backend() == DbBackend::Postgres {
+                format!("'{id}'")
+            } else {
+                format!("x'{}'", id.replace('-', ""))
+            };
+            let alter = async |by: i64| {
+                for change in [
+                    format!(
+                        "UPDATE ledger_account SET held = held + {by} WHERE id = (SELECT account_id FROM \
+                         ledger_hold WHERE purpose_id = {literal})"
+                    ),
+                    format!("UPDATE ledger_hold SET amount = amount + {by} WHERE purpose_id = {literal}"),
+                ] {
+                    assert_eq!(db.execute_unprepared(&change).await.unwrap().rows_affected(), 1, "{change}");
+                }
+            };
+            let text = format!("SELECT amount FROM ledger_hold WHERE purpose_id = {literal}");
+            let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), text)).await;
+            assert_eq!(row.unwrap().unwrap().try_get::<i64>("", "amount").unwrap(), held);
+            alter(by).await;
+            assert_eq!(app.audit().await.wrong, Some(format!("order {id} {words}")));
+            let output = process::run(&app.database_url, &["audit"]);
+            let printed = String::from_utf8(output.stdout).unwrap();
+            assert!(printed.ends_with(&format!("\nWRONG: order {id} {words}\n")), "{printed}");
+            assert_eq!(output.status.code(), Some(1));
+            alter(-by).await;
+            assert_eq!(app.audit().await.wrong, None);
+        }
+    }
+}

@@ -74,6 +74,18 @@ impl Book {
         Some(())
     }
 
+    /// Adds what the rounding of several splits took from a purchase before it is sold: less than a sale of it needs.
+    fn round_up(&mut self, purchase: Uuid, sold: Quantity) -> Option<()> {
+        let parts = self.lots.iter_mut().map(|candidate| &mut candidate.lot);
+        let mut parts: Vec<_> = parts.filter(|lot| fill_of(lot) == purchase).collect();
+        let open: i64 = parts.iter().map(|lot| lot.open_quantity.units()).sum();
+        let missing = Quantity::from_units(sold.units().saturating_sub(open).max(0));
+        let last = parts.last_mut()?;
+        last.open_quantity = last.open_quantity.plus(missing)?;
+        last.quantity = last.quantity.plus(missing)?;
+        Some(())
+    }
+
     /// Lets shares that were bought before replace those that were sold at a loss.
     pub fn disallow(&mut self) -> Option<()> {
         let parts = rules::disallow(&mut self.closings, &mut self.lots, Self::ids(&mut self.ids))?;
@@ -177,6 +189,9 @@ pub fn of_account(
                 on: first.closed_on,
                 is_taxable: first.entitlement_id.is_none(),
             };
+            if splits.len() > 1 {
+                book.round_up(purchase, quantity)?;
+            }
             let parts = book.lots.iter().map(|candidate| &candidate.lot);
             let parts = parts.filter(|lot| fill_of(lot) == purchase && lot.open_quantity.is_positive());
             let parts: Vec<_> = parts.map(|lot| lot.id).collect();
