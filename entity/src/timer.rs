@@ -38,8 +38,18 @@ pub enum TimerKind {
     OrdersMatch,
     /// End an open order.
     OrderExpire,
+    /// Send a transfer to the bank.
+    TransferSubmit,
     /// Settle a deposit.
     DepositSettle,
+    /// Sell shares for a withdrawal, or go on once its sales have ended.
+    WithdrawalSell,
+    /// Complete a withdrawal.
+    WithdrawalComplete,
+    /// Return a transfer in the sandbox.
+    TransferReturn,
+    /// End the freeze of an account.
+    AccountUnfreeze,
     /// Settle a trade.
     TradeSettle,
     /// Send an e-mail or text message.

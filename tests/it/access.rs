@@ -102,6 +102,10 @@ async fn partner_data(app: &TestApp) -> PartnerData {
         "quantity": "0.1" });
     let sale = app.gql(ORDER_PLACE, json!({ "input": sale })).await;
     app.ended(sale.entity("orderPlace", "order")["id"].as_str().unwrap()).await;
+    let withdrawal = json!({ "idempotencyKey": "w", "accountId": account["id"], "bankAccountId": bank_id,
+        "amount": { "amount": "1" } });
+    let withdrawal = app.gql(crate::support::WITHDRAWAL_CREATE, json!({ "input": withdrawal })).await;
+    let withdrawal_id = withdrawal.entity("withdrawalCreate", "transfer")["id"].clone();
     let invite = "mutation($input: InvitationCreateInput!) { invitationCreate(input: $input) { invitation { \
         id } userErrors { code } } }";
     let invitation = app
@@ -134,6 +138,7 @@ async fn partner_data(app: &TestApp) -> PartnerData {
         ("Account", text(&account["id"])),
         ("BankAccount", text(&bank_id)),
         ("Transfer", text(&transfer_id)),
+        ("Withdrawal", text(&withdrawal_id)),
         ("Order", order_id),
         ("Kyc", text(&rest["user"]["kyc"]["id"])),
         ("KycDocument", document.id.to_string()),
@@ -204,6 +209,7 @@ fn type_in_path(path: &str) -> &'static str {
         Some("bank_accounts") => "BankAccount",
         Some("orders") => "Order",
         Some("deposits") => "Transfer",
+        Some("withdrawal" | "withdrawals") => "Withdrawal",
         _ => "User",
     }
 }
@@ -559,6 +565,25 @@ fn listed_cases(a: &PartnerData) -> Vec<(&'static str, Case)> {
                 "amount": { "amount": "1" },
             } }),
             NotFound("accountId"),
+        ),
+        change(
+            "withdrawalCreate",
+            Scope::Transfer,
+            "WithdrawalCreateInput",
+            "transfer",
+            json!({ "input": {
+                "idempotencyKey": "x", "accountId": a.id("Account"), "bankAccountId": a.id("BankAccount"),
+                "amount": { "amount": "1" },
+            } }),
+            NotFound("accountId"),
+        ),
+        change(
+            "sandboxTransferReturn",
+            Scope::Operate,
+            "SandboxTransferReturnInput",
+            "transfer",
+            json!({ "input": { "transferId": a.id("Transfer"), "code": "R01" } }),
+            NotFound("transferId"),
         ),
         change(
             "orderPlace",
@@ -1236,7 +1261,11 @@ on_both! {
             ("GET", "/v1/users/{id}/bank_accounts", None, Scope::Read, Some("user_id")),
             ("GET", "/v1/bank_accounts/{id}", None, Scope::Read, Some("id")),
             ("DELETE", "/v1/bank_accounts/{id}", None, Scope::Manage, Some("bank_account_id")),
-            ("POST", "/v1/deposits", Some(deposit), Scope::Transfer, Some("account_id")),
+            ("POST", "/v1/deposits", Some(deposit.clone()), Scope::Transfer, Some("account_id")),
+            ("POST", "/v1/withdrawal", Some(deposit.clone()), Scope::Transfer, Some("account_id")),
+            ("POST", "/v1/withdrawals", Some(deposit), Scope::Transfer, Some("account_id")),
+            ("GET", "/v1/withdrawals", None, Scope::Read, None),
+            ("GET", "/v1/withdrawals/{id}", None, Scope::Read, Some("id")),
             ("GET", "/v1/deposits", None, Scope::Read, None),
             ("GET", "/v1/deposits/{id}", None, Scope::Read, Some("id")),
             ("POST", "/v1/orders", Some(order), Scope::Trade, Some("account_id")),

@@ -4,7 +4,7 @@ use super::{
     executions::Working,
     instruments,
     lots::LotChoice,
-    market,
+    market, receivables,
     restrictions::is_settled_cash_only,
     venue::{CancelReply, Paper, Venue},
 };
@@ -34,12 +34,13 @@ use uuid::Uuid;
 
 pub(super) mod fills;
 mod preview;
+pub mod raising;
 mod replacing;
 mod routing;
 pub mod state;
 mod ticks;
 
-pub use fills::SettleTrade;
+pub use fills::{SettleTrade, release_proceeds, waiting};
 pub use preview::{Preview, preview};
 pub use replacing::ReplaceOrder;
 pub use routing::{ExpireOrder, RouteOrder};
@@ -147,10 +148,11 @@ impl Command for PlaceOrder {
             None => accounts::only_one(ctx.tx, ctx.access_scope).await?,
         };
         let kinds = match self.side {
-            Side::Buy => &[LedgerKind::Cash, LedgerKind::Unsettled][..],
+            Side::Buy => &[LedgerKind::Cash, LedgerKind::Unsettled, LedgerKind::Receivable][..],
             Side::Sell => &[],
         };
         let (account, cash) = accounts::usable_with_cash(ctx.tx, ctx.access_scope, account_id, kinds).await?;
+        receivables::require_nothing_owed(&cash)?;
         require_open(ctx.partner.market_hours, ctx.now)?;
         let instrument =
             instruments::named(ctx.app, &self.symbol).await?.ok_or_else(|| Refusal::not_found("symbol"))?;
@@ -255,6 +257,7 @@ impl PlaceOrder {
             canceled_at: None,
             failed_at: None,
             lot_method: self.lots.method(),
+            withdrawal_id: None,
         })
     }
 }
@@ -376,6 +379,10 @@ impl Command for CancelOrder {
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<order::Model> {
         ctx.unschedule_all(self.order_id).await?;
         let mut working = locked(ctx, self.order_id).await?;
+        if working.order.withdrawal_id.is_some() {
+            let text = "The order sells shares for a withdrawal. Cancel the withdrawal.";
+            return Err(Refusal::new(Code::NotCancelable, "orderId", text).into());
+        }
         let ended = || Refusal::new(Code::NotCancelable, "orderId", "The order has already ended.");
         match Paper.cancel(ctx, &working.order).await? {
             CancelReply::Canceled => working.end(ctx, Status::Canceled, None).await?,

@@ -77,7 +77,7 @@ async fn unaltered_records_pass_the_audit() {
              checked ledger holds and releases: 6\n\
              checked ledger accounts: 9\n\
              checked assets that sum to zero: 2\n\
-             checked events: 24\n\
+             checked events: 25\n\
              checked chains of events: 1\n\
              checked lines of the audit log: 13\n\
              checked signed heads of chains: 2\n\
@@ -136,7 +136,7 @@ const ALTERATIONS: &[Alteration] = &[
         "event",
         NEWEST_EVENT,
         None,
-        "the head of the events of partner {partner} counts 24, but the last one is number 23",
+        "the head of the events of partner {partner} counts 25, but the last one is number 24",
     ),
     (
         "audit_log",
