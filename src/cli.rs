@@ -38,8 +38,9 @@ use std::{
     path::PathBuf,
     process::ExitCode,
 };
+use tracing_subscriber::{fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-/// A backend for brokerage accounts and savings plans.
+/// Backend for brokerage accounts
 #[derive(Parser)]
 #[command(name = "coffer", version)]
 struct Cli {
@@ -226,13 +227,11 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
     config.check()?;
     // Log lines that cannot be written, for example because the disk is full, are dropped: reporting the
     // error on standard error would panic.
-    let logs = tracing_subscriber::fmt()
-        .with_env_filter(config.log_filter()?)
-        .with_writer(io::stderr)
-        .log_internal_errors(false);
+    let lines = fmt::layer().with_writer(io::stderr).log_internal_errors(false);
+    let logs = tracing_subscriber::registry().with(config.log_filter()?);
     match config.log_format {
-        LogFormat::Text => logs.with_ansi(config::log_in_color()).init(),
-        LogFormat::Json => logs.json().with_current_span(true).with_span_list(false).init(),
+        LogFormat::Text => logs.with(lines.with_ansi(config::log_in_color())).init(),
+        LogFormat::Json => logs.with(lines.json().with_current_span(true).with_span_list(false)).init(),
     }
     let runtime =
         tokio::runtime::Runtime::new().map_err(|error| format!("cannot start the runtime: {error}"))?;

@@ -21,7 +21,7 @@ use std::{
     sync::Arc,
 };
 use tokio_rustls::rustls::ServerConfig;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 
 /// How strictly settings are checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -368,7 +368,7 @@ impl Config {
 
     /// Returns the log filter. A word without `=` must be a level, because the filter would read any other as
     /// a module name.
-    pub fn log_filter(&self) -> Result<EnvFilter, CliError> {
+    pub fn log_filter(&self) -> Result<Targets, CliError> {
         const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
         let complain = |directive: &str| {
             format!(
@@ -383,7 +383,7 @@ impl Config {
                 return Err(complain(directive));
             }
         }
-        EnvFilter::try_new(directives.join(",")).map_err(|_| complain(&self.log))
+        directives.join(",").parse().map_err(|_| complain(&self.log))
     }
 
     /// Returns how requests reach the server; plain HTTP is allowed only in development.

@@ -1,4 +1,4 @@
-//! Coffer: brokerage accounts and savings plans behind one GraphQL schema.
+//! Coffer: brokerage accounts behind one GraphQL schema.
 //!
 //! The crate `domain` holds every rule; `graphql` and `rest` are the two APIs; `server` serves them over HTTP
 //! and runs timers and other background work.

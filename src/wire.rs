@@ -145,7 +145,13 @@ impl Fault {
             Error::Unauthenticated | Error::Forbidden(_) | Error::UserSessionRequired => {
                 "Authentication credentials are missing or invalid.".to_owned()
             }
-            Error::Refused(refusal) if refusal.code == Code::NotFound => "Not found.".to_owned(),
+            Error::Refused(refusal) => match refusal.code {
+                Code::NotFound => "Not found.".to_owned(),
+                // The wording of the documented API.
+                Code::EmailTaken => "Email already has be taken.".to_owned(),
+                Code::PhoneTaken => "Phone number already has be taken.".to_owned(),
+                _ => self.text(name),
+            },
             _ => self.text(name),
         }
     }

@@ -90,6 +90,31 @@ pub async fn usable_with_cash(
     id: Uuid,
     kinds: &[LedgerKind],
 ) -> Result<(account::Model, Vec<ledger_account::Model>)> {
+    let locks = if kinds.is_empty() {
+        " FOR KEY SHARE OF account"
+    } else {
+        " FOR KEY SHARE OF account FOR NO KEY UPDATE OF ledger_account"
+    };
+    with_cash(connection, access_scope, id, kinds, locks).await
+}
+
+/// The same without a lock, for a snapshot.
+pub async fn usable_with_cash_now(
+    connection: &impl ConnectionTrait,
+    access_scope: AccessScope,
+    id: Uuid,
+    kinds: &[LedgerKind],
+) -> Result<(account::Model, Vec<ledger_account::Model>)> {
+    with_cash(connection, access_scope, id, kinds, "").await
+}
+
+async fn with_cash(
+    connection: &impl ConnectionTrait,
+    access_scope: AccessScope,
+    id: Uuid,
+    kinds: &[LedgerKind],
+    locks: &str,
+) -> Result<(account::Model, Vec<ledger_account::Model>)> {
     let backend = connection.get_database_backend();
     let mut select = account::Entity::by_id_within(access_scope, id).into_query();
     for (column, name) in [(account::Column::UserId, OWNER), (account::Column::JointMemberId, JOINT_MEMBER)] {
@@ -113,10 +138,7 @@ pub async fn usable_with_cash(
     }
     let mut statement = backend.build(&select);
     if backend == DbBackend::Postgres {
-        statement.sql.push_str(" FOR KEY SHARE OF account");
-        if !kinds.is_empty() {
-            statement.sql.push_str(" FOR NO KEY UPDATE OF ledger_account");
-        }
+        statement.sql.push_str(locks);
     }
     let rows = connection.query_all_raw(statement).await?;
     let row = rows.first().ok_or_else(|| Refusal::not_found("accountId"))?;

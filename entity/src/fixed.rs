@@ -79,13 +79,19 @@ fn parse_json(number: &str, scale: u32) -> Result<i64, FixedError> {
     i64::try_from(exact.mantissa()).map_err(|_| FixedError::OutOfRange)
 }
 
-/// Writes units of `10^-scale` with at least `least` decimals and no zeros beyond them.
-fn write(f: &mut fmt::Formatter<'_>, units: i64, scale: u32, least: u32) -> fmt::Result {
-    let mut number = Decimal::new(units, scale).normalize();
-    if number.scale() < least {
-        number.rescale(least);
+/// Writes units of `10^-scale` with at least `least` decimals and no zeros beyond them. In integers: a list writes
+/// thousands of amounts, and removing the zeros of a `Decimal` divides it once for each.
+fn write(f: &mut fmt::Formatter<'_>, units: i64, scale: usize, least: usize) -> fmt::Result {
+    let sign = if units < 0 { "-" } else { "" };
+    let one = (0..scale).fold(1, |power, _| power * 10);
+    let (whole, mut fraction) = (units.unsigned_abs() / one, units.unsigned_abs() % one);
+    let mut decimals = scale;
+    while decimals > least && fraction % 10 == 0 {
+        fraction /= 10;
+        decimals -= 1;
     }
-    write!(f, "{number}")
+    write!(f, "{sign}{whole}")?;
+    if decimals > 0 { write!(f, ".{fraction:0decimals$}") } else { Ok(()) }
 }
 
 macro_rules! fixed_point {

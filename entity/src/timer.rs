@@ -28,33 +28,21 @@ pub enum Clock {
     System,
 }
 
-/// Action of a timer.
+/// Action of a timer. The type that handles it, beside its feature, says what it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 pub enum TimerKind {
-    /// Send an accepted order to the market.
     OrderRoute,
-    /// Compare the open orders for an instrument with the market.
     OrdersMatch,
-    /// End an open order.
     OrderExpire,
-    /// Send a transfer to the bank.
     TransferSubmit,
-    /// Settle a deposit.
     DepositSettle,
-    /// Sell shares for a withdrawal, or go on once its sales have ended.
     WithdrawalSell,
-    /// Complete a withdrawal.
     WithdrawalComplete,
-    /// Return a transfer in the sandbox.
     TransferReturn,
-    /// End the freeze of an account.
     AccountUnfreeze,
-    /// Settle a trade.
     TradeSettle,
-    /// Send an e-mail or text message.
     MessageSend,
-    /// End the time for answering an identity check's questions.
     KycQuestionsExpire,
 }
 

@@ -25,8 +25,8 @@ pub fn breadth(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// the input, and its body makes the command from them. Without a body, the command has fields of the same names.
 ///
 /// `#[answers(order: Order)]` names the payload's field; `= "…"` replaces its description. Several fields come
-/// from one struct: `#[answers(kyc: Kyc, review: KycReview, in Reviewed)]`. An argument `idempotency_key` is
-/// passed on.
+/// from one struct: `#[answers(kyc: Kyc, review: KycReview, in Reviewed)]`. Every mutation has an
+/// `idempotencyKey`; one that requires it names the argument `idempotency_key: String`. An id is described by its name.
 #[proc_macro_attribute]
 pub fn mutations(_: TokenStream, item: TokenStream) -> TokenStream {
     finish(mutations::expand(parse_macro_input!(item as ItemImpl)))

@@ -72,24 +72,27 @@ fn mutation(method: TraitItemFn) -> Result<(TokenStream, TokenStream)> {
     };
     let payload = payload(answers, &payload_name, &field)?;
 
-    let (mut inputs, mut names, mut key) = (Vec::new(), Vec::new(), None);
-    for argument in method.sig.inputs {
+    let mut arguments: Vec<FnArg> = method.sig.inputs.into_iter().collect();
+    if !arguments.iter().any(is_key) {
+        arguments.insert(0, syn::parse_quote!(idempotency_key: Option<String>));
+    }
+    let (mut inputs, mut names, mut key) = (Vec::new(), Vec::new(), quote!());
+    for argument in arguments {
         let FnArg::Typed(argument) = argument else {
             return Err(Error::new_spanned(argument, "the input has no self"));
         };
         let (ident, declared) = input_field(&argument)?;
         if ident == "idempotency_key" {
-            key = Some(if is_named(&argument.ty, "Option") {
+            key = if is_named(&argument.ty, "Option") {
                 quote!(self.idempotency_key.as_deref())
             } else {
                 quote!(Some(&self.idempotency_key))
-            });
+            };
         } else {
             names.push(ident);
         }
         inputs.push(declared);
     }
-    let key = key.map(|key| quote!(fn key(&self) -> Option<&str> { #key }));
     let ReturnType::Type(_, returned) = &method.sig.output else {
         return Err(Error::new_spanned(name, "return the command"));
     };
@@ -109,7 +112,7 @@ fn mutation(method: TraitItemFn) -> Result<(TokenStream, TokenStream)> {
         impl #core::Input for #input_name {
             type Command = #command;
 
-            #key
+            fn key(&self) -> Option<&str> { #key }
 
             fn parse(self) -> ::domain::Result<#command> {
                 let Self { #(#names,)* .. } = self;
@@ -139,12 +142,25 @@ fn input_field(argument: &PatType) -> Result<(Ident, TokenStream)> {
         return Err(Error::new_spanned(pat, "only names"));
     };
     let ident = ident.ident.clone();
-    let about = (ident == "idempotency_key" && attrs.is_empty()).then(|| {
-        let text =
-            "Key chosen by the client. A retry with the same key and input returns the original result.";
-        quote!(#[doc = #text])
-    });
+    let about = attrs.is_empty().then(|| default_description(&ident.to_string())).flatten();
+    let about = about.map(|text| quote!(#[doc = #text]));
     Ok((ident.clone(), quote!(#about #(#attrs)* #ident: #ty)))
+}
+
+/// Returns the description of a field that needs no other: the idempotency key, or the id of an object that has the
+/// name of the field.
+fn default_description(field: &str) -> Option<String> {
+    const KEY: &str =
+        "Key chosen by the client. A retry with the same key and input returns the original result.";
+    if field == "idempotency_key" {
+        return Some(KEY.to_owned());
+    }
+    field.strip_suffix("_id").map(|object| format!("Id of the {}.", object.replace('_', " ")))
+}
+
+fn is_key(argument: &FnArg) -> bool {
+    let FnArg::Typed(argument) = argument else { return false };
+    matches!(argument.pat.as_ref(), Pat::Ident(pat) if pat.ident == "idempotency_key")
 }
 
 /// Returns the definition of the payload that the attribute `answers` describes.

@@ -1,11 +1,11 @@
 //! `coffer export`.
 
-use super::{CliError, app, cannot, must_exist, say};
+use super::{CliError, app, cannot, market::partner_named, must_exist, say};
 use clap::{Subcommand, ValueEnum};
 use coffer::config::Config;
 use domain::{
-    access::partners,
     kernel::actor::AccessScope,
+    people::users,
     trading::gains::{self, GainsView},
 };
 use std::process::ExitCode;
@@ -19,12 +19,12 @@ pub enum Command {
         #[arg(long)]
         partner: String,
         /// Id of the user
-        #[arg(long)]
+        #[arg(long, value_parser = user_id)]
         user: Uuid,
         /// Calendar year of the sales
         #[arg(long)]
         year: i32,
-        /// Whose purchases make a sale at a loss a wash sale
+        /// Whose purchases are counted to find wash sales
         #[arg(long, default_value = "person")]
         view: View,
     },
@@ -38,19 +38,19 @@ pub enum View {
     Broker,
 }
 
+fn user_id(text: &str) -> Result<Uuid, &'static str> {
+    text.parse().map_err(|_| "must be the id of a user")
+}
+
 /// Runs a subcommand.
 pub async fn run(config: &Config, command: Command) -> Result<ExitCode, CliError> {
     let Command::Gains { partner, user, year, view } = command;
     must_exist(config)?;
     let app = app(config).await?;
     let failed = |error| cannot("export gains", &error);
-    let found = partners::find(&app, &partner).await.map_err(failed)?;
-    let found = found.ok_or_else(|| format!("there is no partner named {partner}"))?;
-    let scope = AccessScope::all_of(found.id);
-    let user = domain::people::users::within(&app.db.read, scope, user)
-        .await
-        .map_err(failed)?
-        .ok_or_else(|| format!("{partner} has no user with this id"))?;
+    let scope = AccessScope::all_of(partner_named(&app.db, &partner).await?.id);
+    let found = users::within(&app.db.read, scope, user).await.map_err(failed)?;
+    let user = found.ok_or_else(|| format!("the user {user} of the partner {partner:?} was not found"))?;
     let view = match view {
         View::Person => GainsView::Person,
         View::Broker => GainsView::Broker,

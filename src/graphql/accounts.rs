@@ -274,8 +274,8 @@ pub struct AccountBalance {
     withdrawable: Money,
     /// Cash from settled deposits and trades.
     settled_cash: Money,
-    /// Proceeds of sales, and deposits that are available at once, that have not settled. They buy shares, and are
-    /// not withdrawable.
+    /// Proceeds of sales, and deposits that are available at once, that have not settled. They can be used to buy
+    /// shares, but cannot be withdrawn.
     unsettled_cash: Money,
     /// Part of the settled and unsettled cash that open orders hold.
     held_cash: Money,

@@ -143,8 +143,6 @@ impl SandboxTransferMutation {
     /// available in a sandbox. Requires scope `operate`.
     #[answers(transfer: Transfer = "The returned transfer. Null if the request was refused.")]
     fn sandbox_transfer_return(
-        idempotency_key: Option<String>,
-        /// Id of the transfer.
         transfer_id: IdOf<Transfer>,
         /// Return code, possible for the direction of the transfer.
         code: ReturnCode,

@@ -130,6 +130,27 @@ fn every_type_without_an_id_is_listed() {
 }
 
 #[test]
+fn both_caches_know_every_list_that_is_read_in_pages() {
+    let (apollo, urql) = (block("// coffer-apollo.js"), block("// coffer-urql.js"));
+    for definition in parse_schema(coffer::graphql::schema(true).sdl()).unwrap().definitions {
+        let TypeSystemDefinition::Type(ty) = definition else { continue };
+        let TypeKind::Object(object) = &ty.node.kind else { continue };
+        for field in &object.fields {
+            if !field.node.ty.node.to_string().trim_end_matches('!').ends_with("Connection") {
+                continue;
+            }
+            for cache in [&apollo, &urql] {
+                let of_type =
+                    cache.split(&format!("\n  {}: {{", ty.node.name.node)).nth(1).unwrap_or_default();
+                let of_type = of_type.split("\n  }").next().unwrap().split(" },\n  ").next().unwrap();
+                let name = format!(" {}: ", field.node.name.node);
+                assert!(of_type.contains(&name), "{}.{} in {cache}", ty.node.name.node, field.node.name.node);
+            }
+        }
+    }
+}
+
+#[test]
 fn every_error_code_is_listed() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut sent = BTreeSet::new();

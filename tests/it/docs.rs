@@ -420,7 +420,8 @@ async fn every_example_of_the_documentation_runs() {
     ];
     let steps: Vec<String> = brokerage.chain(wellness.map(str::to_owned)).collect();
     // Examples that cannot succeed here, with the documented refusal: a market order fills at once and cannot
-    // be canceled, the withdrawals are under way, and the POST is the same operation as the GET before it, which is refused for 60 seconds.
+    // be canceled, the withdrawals are under way, and the POST is the same operation as the GET before it, which is
+    // refused for 60 seconds.
     let refused = HashMap::from([
         ("DELETE /v1/orders/{id}", (402, "The order has already ended.")),
         (

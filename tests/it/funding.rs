@@ -2,5 +2,5 @@
 
 mod bank_accounts;
 mod deposits;
-mod returns;
-mod withdrawals;
+pub mod returns;
+pub mod withdrawals;

@@ -7,3 +7,5 @@ mod order_types;
 mod orders;
 mod quotes;
 mod statements;
+mod tables;
+mod walk;

@@ -17,11 +17,7 @@ use crate::{
     },
 };
 use chrono::Duration;
-use entity::{
-    Kind, invitation,
-    message::{Channel, Purpose},
-    partner::Mode,
-};
+use entity::{Kind, invitation, message::Purpose, partner::Mode};
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect,
     sea_query::LockType,
@@ -83,18 +79,10 @@ impl Command for NewInvitation {
         };
         invitation::ActiveModel::from(invitation.clone()).reset_all().insert(ctx.tx).await?;
         let from = invitation.company_name.as_deref().map(|name| format!(" by {name}")).unwrap_or_default();
-        let mail = NewMessage {
-            user_id: invitation.user_id,
-            channel: Channel::Mail,
-            purpose: Purpose::Invitation,
-            to: invitation.email.clone(),
-            subject: "You are invited".to_owned(),
-            text: format!(
-                "You are invited{from} to sign up with this address. Your invitation: {}",
-                invitation.id
-            ),
-            send_by: Some(invitation.expires_at),
-        };
+        let (to, id) = (invitation.email.clone(), invitation.id);
+        let text = format!("You are invited{from} to sign up with this address. Your invitation: {id}");
+        let mail = NewMessage::mail(invitation.user_id, Purpose::Invitation, to, "You are invited", text);
+        let mail = NewMessage { send_by: Some(invitation.expires_at), ..mail };
         messages::post(ctx.app, ctx.tx, ctx.partner, mail).await?;
         Ok(invitation)
     }

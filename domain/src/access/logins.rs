@@ -78,7 +78,7 @@ pub async fn sign_up(app: &App, actor: &Actor, new: NewSignUp) -> Result<(user::
 }
 
 fn taken() -> Error {
-    Refusal::new(Code::EmailTaken, "email", "Email already has be taken.").into()
+    Refusal::new(Code::EmailTaken, "email", "The e-mail address is already taken.").into()
 }
 
 impl Identified for SignedUp {

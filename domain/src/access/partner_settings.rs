@@ -29,9 +29,10 @@ const MAX_DAYS_AHEAD: i64 = 3653;
 /// Maximum number of dates on which changes come into force later.
 const MAX_SCHEDULED: usize = 20;
 
-/// Changes settings of the caller's partner from an effective date on, now or later by the partner's clock.
-/// Existing orders and deposits are not affected. A change of the same setting from the same date replaces the
-/// earlier one. Requires scope `operate`.
+/// Changes settings of the caller's partner from an effective date on, now or later by the partner's clock. A
+/// new buffer or limit does not affect existing orders and deposits; the fill mode and the participation cap
+/// apply to open orders as well. A change of the same setting from the same date replaces the earlier one.
+/// Requires scope `operate`.
 ///
 /// # Errors
 /// `REQUIRED` if no setting is changed, `INVALID` for a value out of range, an effective date in the past or
@@ -74,6 +75,15 @@ impl Command for UpdatePartnerSettings {
         {
             let text = "must be above 0 and at most 100";
             checks.note::<()>(Err(Refusal::invalid("patch.participationCap", text).into()));
+        }
+        for (field, rate) in [
+            ("patch.shortTermTaxRate", self.patch.short_term_tax_rate),
+            ("patch.longTermTaxRate", self.patch.long_term_tax_rate),
+        ] {
+            let range = entity::Percent::ZERO..=entity::Percent::from_units(10_000);
+            if rate.flatten().is_some_and(|rate| !range.contains(&rate)) {
+                checks.note::<()>(Err(Refusal::invalid(field, "must be from 0 to 100").into()));
+            }
         }
         checks.done()
     }

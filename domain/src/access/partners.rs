@@ -110,7 +110,12 @@ pub async fn sign_in_caller(app: &App, actor: &Actor) -> Result<Caller> {
 /// Sets the seed of a sandbox partner's simulated prices, from 0 on. Refused for a live partner.
 pub async fn set_market_seed(db: &Db, partner: &partner::Model, seed: i64) -> Result<()> {
     if partner.mode != Mode::Sandbox {
-        return Err(Refusal::new(Code::SandboxOnly, "", "Only available in a sandbox.").into());
+        return Err(Refusal::new(
+            Code::SandboxOnly,
+            "",
+            "Only available in a sandbox; this partner is live.",
+        )
+        .into());
     }
     let tx = db.write().await?;
     let mut row: partner::ActiveModel = clock::locked(&tx, partner.id).await?.into();

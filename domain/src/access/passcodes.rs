@@ -349,7 +349,7 @@ async fn verify_phone(
     present: second_factor::Model,
     passcode: &passcode::Model,
 ) -> Result<()> {
-    let taken = || Error::from(Refusal::new(Code::PhoneTaken, "", "Phone number already has be taken."));
+    let taken = || Error::from(Refusal::new(Code::PhoneTaken, "", "The phone number is already taken."));
     if second_factors::is_taken(ctx, present.user_id, &passcode.phone_index).await? {
         return Err(taken());
     }

@@ -94,18 +94,11 @@ impl Command for Recovery {
         let user_id = self.user_id.unwrap_or_else(|| ctx.app.ids.next(Kind::User));
         recovery::Entity::delete_by_id(user_id).exec(ctx.tx).await?;
         store_verifier(ctx, user_id, verifier(ctx.app, self.token), expires_at).await?;
-        let mail = NewMessage {
-            user_id: self.user_id,
-            channel: Channel::Mail,
-            purpose: Purpose::PasswordRecovery,
-            to: self.email.folded(),
-            subject: "Your password".to_owned(),
-            text: format!(
-                "Use this token within an hour to set a new password: {}",
-                self.token.to_string().to_uppercase()
-            ),
-            send_by: Some(expires_at),
-        };
+        let token = self.token.to_string().to_uppercase();
+        let text = format!("Use this token within an hour to set a new password: {token}");
+        let (to, purpose) = (self.email.folded(), Purpose::PasswordRecovery);
+        let mail = NewMessage::mail(self.user_id, purpose, to, "Your password", text);
+        let mail = NewMessage { send_by: Some(expires_at), ..mail };
         match self.user_id {
             Some(_) => messages::post(ctx.app, ctx.tx, ctx.partner, mail).await.map(|_| ())?,
             None => messages::withhold(ctx.app, ctx.tx, ctx.partner, mail).await?,

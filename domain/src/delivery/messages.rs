@@ -43,6 +43,21 @@ pub struct NewMessage {
     pub send_by: Option<DateTime<Utc>>,
 }
 
+impl NewMessage {
+    /// Returns an e-mail that is useful at any time.
+    pub fn mail(user_id: Option<Uuid>, purpose: Purpose, to: String, subject: &str, text: String) -> Self {
+        Self {
+            user_id,
+            channel: Channel::Mail,
+            purpose,
+            to,
+            subject: subject.to_owned(),
+            text,
+            send_by: None,
+        }
+    }
+}
+
 const RECIPIENT: &str = "message.recipient";
 const SUBJECT: &str = "message.subject";
 const BODY: &str = "message.body";

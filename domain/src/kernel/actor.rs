@@ -15,13 +15,14 @@ pub enum Scope {
     Start,
     /// Read users and their data.
     Read,
-    /// Place and cancel orders.
+    /// Preview, place, replace and cancel orders.
     Trade,
     /// Move money.
     Transfer,
     /// Create users, accounts and bank accounts.
     Manage,
-    /// Control the sandbox, review identity checks, and create API keys.
+    /// Control the sandbox, review identity checks, freeze and close accounts, and manage API keys and
+    /// settings.
     Operate,
 }
 

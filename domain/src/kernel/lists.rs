@@ -59,19 +59,19 @@ impl Filter {
         Self(Condition::In(column.as_str(), query, text))
     }
 
-    /// Returns the condition that the column has this text; ASCII letters are compared without regard to case.
+    /// Returns the condition that the column has this text. The case of ASCII letters does not matter.
     pub fn equals(column: impl ColumnTrait, text: &str) -> Self {
         Self(Condition::Equals(column.as_str(), text.to_ascii_lowercase()))
     }
 
-    /// Returns the condition that one of the columns starts with this text; ASCII letters are compared without
-    /// regard to case.
+    /// Returns the condition that one of the columns starts with this text. The case of ASCII letters does
+    /// not matter.
     pub fn starts_with(columns: &[impl ColumnTrait], text: &str) -> Self {
         Self(Condition::StartsWith(names(columns), text.to_ascii_lowercase()))
     }
 
-    /// Returns the condition that a word of one of the columns starts with this text; ASCII letters are compared
-    /// without regard to case. No index serves it, so it is for short tables.
+    /// Returns the condition that a word of one of the columns starts with this text. The case of ASCII
+    /// letters does not matter. No index serves it, so it is for short tables.
     pub fn word_starts_with(columns: &[impl ColumnTrait], text: &str) -> Self {
         Self(Condition::WordStartsWith(names(columns), text.to_ascii_lowercase()))
     }

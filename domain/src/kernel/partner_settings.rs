@@ -5,7 +5,7 @@ use super::clock;
 use crate::{Error, Result};
 use chrono::{DateTime, Utc};
 use entity::{Money, Percent, partner};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Settings of a partner at one point in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,19 +24,23 @@ pub struct PartnerSettings {
     pub withdrawal_limit: Money,
     /// Largest sum of the withdrawals from one account on one day in New York.
     pub daily_withdrawal_limit: Money,
-    /// By what the paper venue fills orders.
+    /// Prices from which the paper venue fills orders.
     pub fill_mode: FillMode,
     /// Part of a bar's volume that one order may take.
     pub participation_cap: Percent,
+    /// Rate at which previews estimate the tax on short-term gains.
+    pub short_term_tax_rate: Option<Percent>,
+    /// Rate at which previews estimate the tax on long-term gains.
+    pub long_term_tax_rate: Option<Percent>,
 }
 
-/// By what the paper venue fills orders.
+/// Prices from which the paper venue fills orders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FillMode {
-    /// By quotes; by bars for instruments with stored bars.
+    /// Quotes; for instruments with stored bars, bars.
     Quotes,
-    /// By bars.
+    /// One-minute bars.
     Bars,
 }
 
@@ -61,6 +65,8 @@ impl PartnerSettings {
         daily_withdrawal_limit: Self::MAX_DAILY,
         fill_mode: FillMode::Quotes,
         participation_cap: Percent::from_units(1_000),
+        short_term_tax_rate: None,
+        long_term_tax_rate: None,
     };
 
     /// Returns the settings of a partner that are in force at a time, now or later. What was in force earlier
@@ -100,6 +106,15 @@ pub struct SettingsPatch {
     pub fill_mode: Option<FillMode>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub participation_cap: Option<Percent>,
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub short_term_tax_rate: Option<Option<Percent>>,
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub long_term_tax_rate: Option<Option<Percent>>,
+}
+
+/// Reads a value that is present; null removes a setting.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Percent>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 impl SettingsPatch {
@@ -120,6 +135,8 @@ impl SettingsPatch {
             daily_withdrawal_limit: self.daily_withdrawal_limit.or(earlier.daily_withdrawal_limit),
             fill_mode: self.fill_mode.or(earlier.fill_mode),
             participation_cap: self.participation_cap.or(earlier.participation_cap),
+            short_term_tax_rate: self.short_term_tax_rate.or(earlier.short_term_tax_rate),
+            long_term_tax_rate: self.long_term_tax_rate.or(earlier.long_term_tax_rate),
         }
     }
 
@@ -150,6 +167,12 @@ impl SettingsPatch {
         }
         if let Some(cap) = self.participation_cap {
             settings.participation_cap = cap;
+        }
+        if let Some(rate) = self.short_term_tax_rate {
+            settings.short_term_tax_rate = rate;
+        }
+        if let Some(rate) = self.long_term_tax_rate {
+            settings.long_term_tax_rate = rate;
         }
     }
 }

@@ -120,84 +120,77 @@ impl Touch {
     }
 }
 
-/// Returns the bars of an instrument that begin from `from` to before `to`, oldest first, during the partner's
-/// market hours.
-///
-/// A bar of the simulated market is computed from the same prices as its quotes: open and close are the last trade at
-/// its start and in its last millisecond, high and low the extremes in between.
-pub async fn between(
-    app: &App,
-    connection: &impl ConnectionTrait,
-    partner: &partner::Model,
-    instrument: &instrument::Model,
-    from: DateTime<Utc>,
-    to: DateTime<Utc>,
-) -> Result<Vec<Bar>> {
-    let sources = Sources::of(connection, partner, instrument, from..to).await?;
-    let mut bars = Vec::new();
-    for minutes in sources.simulated(partner) {
-        let mut starts_at = minutes.start;
-        while starts_at < minutes.end {
-            bars.push(simulated(app, partner, instrument, starts_at)?);
-            starts_at += LENGTH;
-        }
-    }
-    if let Some(range) = sources.stored {
-        let rows = rows(partner, instrument, &range).all(connection).await?;
-        let in_session = |row: &bar::Model| market::is_open(partner.market_hours, row.starts_at);
-        bars.extend(rows.into_iter().filter(in_session).map(Bar::from));
-    }
-    Ok(bars)
+/// The bars of an instrument as a partner sees them.
+#[derive(Debug)]
+pub struct Bars<'a, C> {
+    pub app: &'a App,
+    pub connection: &'a C,
+    pub partner: &'a partner::Model,
+    pub instrument: &'a instrument::Model,
 }
 
-/// Returns the first bar of an instrument that begins from `from` to before `to` and meets a condition, during the
-/// partner's market hours.
-pub async fn first_touching(
-    app: &App,
-    connection: &impl ConnectionTrait,
-    partner: &partner::Model,
-    instrument: &instrument::Model,
-    from: DateTime<Utc>,
-    to: DateTime<Utc>,
-    touch: Touch,
-) -> Result<Option<Bar>> {
-    let sources = Sources::of(connection, partner, instrument, from..to).await?;
-    let market = market::of(app, partner)?;
-    for range in sources.simulated(partner) {
-        let minutes = u32::try_from((range.end - range.start).num_minutes()).unwrap_or(u32::MAX);
-        let (seed, base) = (partner.market_seed.unsigned_abs(), instrument.base_price.units());
-        let symbol = &instrument.symbol;
-        let touch = touch.in_units();
-        if let Some(starts_at) = market.first_touching(seed, symbol, base, range.start, minutes, touch) {
-            return Ok(Some(simulated(app, partner, instrument, starts_at)?));
+impl<C: ConnectionTrait> Bars<'_, C> {
+    /// Returns the bars that begin in a time during the partner's market hours, oldest first.
+    ///
+    /// A bar of the simulated market is computed from the same prices as its quotes: open and close are the last trade
+    /// at its start and in its last millisecond, high and low the extremes in between.
+    pub async fn between(&self, range: Range<DateTime<Utc>>) -> Result<Vec<Bar>> {
+        let Self { connection, partner, instrument, .. } = *self;
+        let sources = Sources::of(connection, partner, instrument, range).await?;
+        let mut bars = Vec::new();
+        for minutes in sources.simulated(partner) {
+            let mut starts_at = minutes.start;
+            while starts_at < minutes.end {
+                bars.push(self.simulated(starts_at)?);
+                starts_at += LENGTH;
+            }
+        }
+        if let Some(range) = sources.stored {
+            let rows = rows(partner, instrument, &range).all(connection).await?;
+            let in_session = |row: &bar::Model| market::is_open(partner.market_hours, row.starts_at);
+            bars.extend(rows.into_iter().filter(in_session).map(Bar::from));
+        }
+        Ok(bars)
+    }
+
+    /// Returns the first bar that begins in a time during the partner's market hours and meets a condition.
+    pub async fn first_touching(&self, range: Range<DateTime<Utc>>, touch: Touch) -> Result<Option<Bar>> {
+        let Self { app, connection, partner, instrument } = *self;
+        let sources = Sources::of(connection, partner, instrument, range).await?;
+        let market = market::of(app, partner)?;
+        for range in sources.simulated(partner) {
+            let minutes = u32::try_from((range.end - range.start).num_minutes()).unwrap_or(u32::MAX);
+            let series = market::series(partner, instrument);
+            if let Some(starts_at) = market.first_touching(series, range.start, minutes, touch.in_units()) {
+                return Ok(Some(self.simulated(starts_at)?));
+            }
+        }
+        let condition = match touch {
+            Touch::AtOrBelow(price) => bar::Column::Low.lte(price),
+            Touch::AtOrAbove(price) => bar::Column::High.gte(price),
+        };
+        match sources.stored {
+            Some(range) => first_stored(connection, partner, instrument, range, Some(condition)).await,
+            None => Ok(None),
         }
     }
-    let condition = match touch {
-        Touch::AtOrBelow(price) => bar::Column::Low.lte(price),
-        Touch::AtOrAbove(price) => bar::Column::High.gte(price),
-    };
-    match sources.stored {
-        Some(range) => first_stored(connection, partner, instrument, range, Some(condition)).await,
-        None => Ok(None),
-    }
-}
 
-/// Returns the first bar of an instrument that begins from `from` to before `to`, during the partner's market hours.
-pub async fn first(
-    app: &App,
-    connection: &impl ConnectionTrait,
-    partner: &partner::Model,
-    instrument: &instrument::Model,
-    from: DateTime<Utc>,
-    to: DateTime<Utc>,
-) -> Result<Option<Bar>> {
-    let sources = Sources::of(connection, partner, instrument, from..to).await?;
-    if let Some(range) = sources.simulated(partner).first() {
-        return Ok(Some(simulated(app, partner, instrument, range.start)?));
+    /// Returns the first bar that begins in a time during the partner's market hours.
+    pub async fn first(&self, range: Range<DateTime<Utc>>) -> Result<Option<Bar>> {
+        let Self { connection, partner, instrument, .. } = *self;
+        let sources = Sources::of(connection, partner, instrument, range).await?;
+        if let Some(range) = sources.simulated(partner).first() {
+            return Ok(Some(self.simulated(range.start)?));
+        }
+        match sources.stored {
+            Some(range) => first_stored(connection, partner, instrument, range, None).await,
+            None => Ok(None),
+        }
     }
-    match sources.stored {
-        Some(range) => first_stored(connection, partner, instrument, range, None).await,
-        None => Ok(None),
+
+    fn simulated(&self, starts_at: DateTime<Utc>) -> Result<Bar> {
+        let Self { app, partner, instrument, .. } = *self;
+        Bar::of(market::of(app, partner)?.bar(market::series(partner, instrument), starts_at, 1), starts_at)
     }
 }
 
@@ -252,16 +245,6 @@ impl Sources {
 /// Returns this time, rounded up to a whole minute.
 fn whole_minute(at: DateTime<Utc>) -> DateTime<Utc> {
     at.duration_trunc(LENGTH).map_or(at, |minute| if minute == at { at } else { minute + LENGTH })
-}
-
-fn simulated(
-    app: &App,
-    partner: &partner::Model,
-    instrument: &instrument::Model,
-    starts_at: DateTime<Utc>,
-) -> Result<Bar> {
-    let (seed, base) = (partner.market_seed.unsigned_abs(), instrument.base_price.units());
-    Bar::of(market::of(app, partner)?.bar(seed, &instrument.symbol, base, starts_at, 1), starts_at)
 }
 
 /// Selects the stored bars of an instrument.

@@ -6,10 +6,11 @@
 
 use super::{instruments, positions, restrictions};
 use crate::{
-    Code, Error, Refusal, Result, Visible,
+    Error, Result, Visible,
     kernel::{
         command::CommandContext,
         events::{Event, PositionState},
+        ids::Ids,
         lists::Filter,
         rows,
         visible::Owner,
@@ -18,20 +19,20 @@ use crate::{
 use entity::{
     Kind, Money, Quantity,
     account::{self, TaxTreatment},
-    fill, lot_closing,
-    order::{self, Side},
-    order_lot, position,
+    fill, lot_closing, order, position,
     tax_lot::{self, LotMethod},
 };
 use rules::{Candidate, Sale};
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, FromQueryResult, QueryFilter, QueryResult, Statement,
-};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, FromQueryResult, QueryResult, Statement};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
+mod choice;
+pub mod estimates;
 pub mod replay;
 pub mod rules;
+
+pub use choice::LotChoice;
 
 /// Lots are visible to those who see their account.
 impl Visible for tax_lot::Entity {
@@ -73,19 +74,11 @@ pub struct Purchase {
     pub held_before: Quantity,
 }
 
-/// Opens a lot for a fill that bought shares, and adds it to the position.
-///
-/// Its shares replace those that accounts of the same person sold at a loss within 30 days before: that loss is
-/// disallowed and moves to the lot, or is lost for good if this is a retirement account.
-pub async fn bought(
-    ctx: &CommandContext<'_>,
-    order: &order::Model,
-    fill: &fill::Model,
-    purchase: Purchase,
-) -> Result<()> {
+/// Returns the lot of a fill that bought shares.
+fn opened(ids: Ids, order: &order::Model, fill: &fill::Model, is_unsettled: bool) -> tax_lot::Model {
     let acquired_on = crate::kernel::calendar::new_york_date(fill.traded_at);
-    let lot = tax_lot::Model {
-        id: ctx.app.ids.next(Kind::TaxLot),
+    tax_lot::Model {
+        id: ids.next(Kind::TaxLot),
         partner_id: order.partner_id,
         account_id: order.account_id,
         instrument_id: order.instrument_id,
@@ -100,8 +93,21 @@ pub async fn bought(
         open_quantity: fill.quantity,
         open_basis: fill.amount,
         replaces_id: None,
-        is_unsettled: purchase.is_unsettled,
-    };
+        is_unsettled,
+    }
+}
+
+/// Opens a lot for a fill that bought shares, and adds it to the position.
+///
+/// Its shares replace those that accounts of the same person sold at a loss within 30 days before: that loss is
+/// disallowed and moves to the lot, or is lost for good if this is a retirement account.
+pub async fn bought(
+    ctx: &CommandContext<'_>,
+    order: &order::Model,
+    fill: &fill::Model,
+    purchase: Purchase,
+) -> Result<()> {
+    let lot = opened(ctx.app.ids, order, fill, purchase.is_unsettled);
     let mut lots = vec![lot];
     if purchase.follows_losses {
         lots = replacing(ctx, lots).await?;
@@ -126,10 +132,21 @@ async fn confirmed(
     ctx.record(Event::PositionChanged(PositionState { account_id, instrument_id, quantity })).await
 }
 
-/// Lets the shares of a new lot replace shares that were sold at a loss, and returns the lot in its parts.
-async fn replacing(ctx: &CommandContext<'_>, lots: Vec<tax_lot::Model>) -> Result<Vec<tax_lot::Model>> {
-    let Some(lot) = lots.first() else { return Ok(lots) };
-    let backend = ctx.tx.get_database_backend();
+/// Losses that shares of a purchase replace, each with the purchase of the shares sold.
+struct Losses {
+    losses: Vec<(lot_closing::Model, Uuid)>,
+    /// Whether the purchase is in a retirement account.
+    is_retirement: bool,
+}
+
+/// Returns the losses that shares replace that an account buys on this day, in the order of the sales.
+async fn losses_before(
+    connection: &impl ConnectionTrait,
+    account_id: Uuid,
+    instrument_id: Uuid,
+    acquired_on: chrono::NaiveDate,
+) -> Result<Losses> {
+    let backend = connection.get_database_backend();
     let text = format!(
         "SELECT lot_closing.*, sold.purchase_id AS purchase_id, own.tax_treatment AS own_treatment FROM account \
          AS own JOIN account AS other ON {RELATED} JOIN lot_closing ON lot_closing.account_id = other.id JOIN \
@@ -137,17 +154,25 @@ async fn replacing(ctx: &CommandContext<'_>, lots: Vec<tax_lot::Model>) -> Resul
          lot_closing.unreplaced_quantity > 0 AND lot_closing.closed_on >= $3 ORDER BY lot_closing.closed_at, \
          lot_closing.id"
     );
-    let values = [lot.account_id.into(), lot.instrument_id.into(), since(lot.acquired_on).into()];
-    let rows = ctx.tx.query_all_raw(Statement::from_sql_and_values(backend, text, values)).await?;
+    let values = [account_id.into(), instrument_id.into(), since(acquired_on).into()];
+    let rows = connection.query_all_raw(Statement::from_sql_and_values(backend, text, values)).await?;
     let mut losses = Vec::new();
     let mut is_retirement = false;
     for row in &rows {
         is_retirement = row.try_get::<TaxTreatment>("", "own_treatment")? != TaxTreatment::Taxable;
         losses.push((lot_closing::Model::from_query_result(row, "")?, row.try_get("", "purchase_id")?));
     }
+    Ok(Losses { losses, is_retirement })
+}
+
+/// Lets the shares of a new lot replace shares that were sold at a loss, and returns the lot in its parts.
+async fn replacing(ctx: &CommandContext<'_>, lots: Vec<tax_lot::Model>) -> Result<Vec<tax_lot::Model>> {
+    let Some(lot) = lots.first() else { return Ok(lots) };
+    let Losses { mut losses, is_retirement } =
+        losses_before(ctx.tx, lot.account_id, lot.instrument_id, lot.acquired_on).await?;
     let before = losses.clone();
     let mut candidates: Vec<_> = lots.into_iter().map(|lot| Candidate { lot, is_retirement }).collect();
-    let parts = disallow(ctx, &mut losses, &mut candidates)?;
+    let parts = disallow(ctx.app.ids, &mut losses, &mut candidates)?;
     for ((loss, _), (before, _)) in losses.into_iter().zip(before) {
         changed_loss(ctx, before, loss).await?;
     }
@@ -159,11 +184,11 @@ fn since(day: chrono::NaiveDate) -> chrono::NaiveDate {
 }
 
 fn disallow(
-    ctx: &CommandContext<'_>,
+    ids: Ids,
     losses: &mut [(lot_closing::Model, Uuid)],
     candidates: &mut [Candidate],
 ) -> Result<Vec<Candidate>> {
-    rules::disallow(losses, candidates, || ctx.app.ids.next(Kind::TaxLot)).ok_or_else(too_large)
+    rules::disallow(losses, candidates, || ids.next(Kind::TaxLot)).ok_or_else(too_large)
 }
 
 fn too_large() -> Error {
@@ -211,8 +236,12 @@ impl Open {
 
 /// Returns the open lots of the position that an order sells, and the lots that may replace its shares: bought in
 /// accounts of the same person within 30 days before.
-async fn open_lots(ctx: &CommandContext<'_>, order: &order::Model, fill: &fill::Model) -> Result<Vec<Open>> {
-    let backend = ctx.tx.get_database_backend();
+async fn open_lots(
+    connection: &impl ConnectionTrait,
+    order: &order::Model,
+    sold_on: chrono::NaiveDate,
+) -> Result<Vec<Open>> {
+    let backend = connection.get_database_backend();
     let text = format!(
         "SELECT tax_lot.*, position.id AS position_id, position.quantity AS position_quantity, position.cost_basis \
          AS position_basis, own.tax_treatment AS own_treatment, own.lot_method AS account_method, \
@@ -222,17 +251,66 @@ async fn open_lots(ctx: &CommandContext<'_>, order: &order::Model, fill: &fill::
          tax_lot.opened_at UNION ALL SELECT transfer.settles_at FROM transfer WHERE transfer.partner_id = \
          tax_lot.partner_id AND transfer.account_id = tax_lot.account_id AND transfer.instant_amount > 0 AND \
          transfer.status IN ('pending', 'submitted') AND transfer.presentments <= 1 AND transfer.created_at <= \
-         tax_lot.opened_at) AS funds) END AS funds_settle_at FROM account AS own JOIN account AS other ON {RELATED} JOIN tax_lot ON tax_lot.account_id = other.id JOIN position ON \
+         tax_lot.opened_at) AS funds) END AS funds_settle_at FROM account AS own JOIN account AS other ON \
+         {RELATED} JOIN tax_lot ON tax_lot.account_id = other.id JOIN position ON \
          position.account_id = tax_lot.account_id AND position.instrument_id = tax_lot.instrument_id LEFT JOIN \
          order_lot ON order_lot.order_id = $1 AND order_lot.lot_id = tax_lot.id WHERE own.id = $2 AND \
          tax_lot.instrument_id = $3 AND tax_lot.open_quantity > 0 AND (tax_lot.account_id = own.id OR \
          (tax_lot.acquired_on >= $4 AND tax_lot.replaces_id IS NULL))"
     );
-    let sold_on = crate::kernel::calendar::new_york_date(fill.traded_at);
     let values =
         [order.id.into(), order.account_id.into(), order.instrument_id.into(), since(sold_on).into()];
-    let rows = ctx.tx.query_all_raw(Statement::from_sql_and_values(backend, text, values)).await?;
+    let rows = connection.query_all_raw(Statement::from_sql_and_values(backend, text, values)).await?;
     rows.iter().map(Open::of).collect()
+}
+
+/// What a sale does to lots.
+struct Closed {
+    /// The lots that it sells, as they are afterwards, with the gain or loss of each before wash sales.
+    lots: Vec<(tax_lot::Model, lot_closing::Model)>,
+    /// The same gains and losses after wash sales, each with the purchase of the shares sold.
+    closings: Vec<(lot_closing::Model, Uuid)>,
+    /// The open lots afterwards, without those that were split off.
+    candidates: Vec<Candidate>,
+    /// Lots that were split off because only some of their shares replace others.
+    parts: Vec<Candidate>,
+}
+
+fn short() -> Error {
+    Error::broken("the lots of a position have fewer shares than were sold")
+}
+
+/// Closes lots for a sale: those with these ids first, or else by the method of the order or of the account.
+fn close(
+    ids: Ids,
+    open: &[Open],
+    order: &order::Model,
+    named: &[Uuid],
+    fill: &fill::Model,
+) -> Result<Closed> {
+    let first = open.first().ok_or_else(short)?;
+    let sale = Sale {
+        fill,
+        instrument_id: order.instrument_id,
+        on: crate::kernel::calendar::new_york_date(fill.traded_at),
+        is_taxable: first.own_treatment == TaxTreatment::Taxable,
+    };
+    let own = open.iter().filter(|open| open.lot.account_id == order.account_id);
+    let method = order.lot_method.unwrap_or(first.account_method);
+    let in_order = rules::in_order(own.map(|open| &open.lot), method, named, fill.price, sale.on);
+    let lots = rules::close(&in_order, sale, || ids.next(Kind::LotClosing)).ok_or_else(short)?;
+
+    let mut closings: Vec<_> = lots.iter().map(|(lot, closing)| (closing.clone(), lot.purchase_id)).collect();
+    let after = |open: &Open| lots.iter().find(|(lot, _)| lot.id == open.lot.id).map(|(lot, _)| lot.clone());
+    let mut candidates: Vec<_> = open
+        .iter()
+        .map(|open| Candidate {
+            lot: after(open).unwrap_or_else(|| open.lot.clone()),
+            is_retirement: open.lot_treatment != TaxTreatment::Taxable,
+        })
+        .collect();
+    let parts = disallow(ids, &mut closings, &mut candidates)?;
+    Ok(Closed { lots, closings, candidates, parts })
 }
 
 /// Closes lots for a fill that sold shares, and removes them from the position.
@@ -241,37 +319,16 @@ async fn open_lots(ctx: &CommandContext<'_>, order: &order::Model, fill: &fill::
 /// disallowed as far as shares that accounts of the same person bought within 30 days before, and still hold, replace
 /// those that were sold.
 pub async fn sold(ctx: &CommandContext<'_>, order: &order::Model, fill: &fill::Model) -> Result<()> {
-    let short = || Error::broken("the lots of a position have fewer shares than were sold");
-    let open = open_lots(ctx, order, fill).await?;
-    let first = open.first().ok_or_else(short)?;
-    let first_own = open.iter().find(|open| open.lot.account_id == order.account_id).ok_or_else(short)?;
-    let sale = Sale {
-        fill,
-        instrument_id: order.instrument_id,
-        on: crate::kernel::calendar::new_york_date(fill.traded_at),
-        is_taxable: first.own_treatment == TaxTreatment::Taxable,
-    };
+    let open = open_lots(ctx.tx, order, crate::kernel::calendar::new_york_date(fill.traded_at)).await?;
     let own = open.iter().filter(|open| open.lot.account_id == order.account_id);
-    let mut named: Vec<_> = own.clone().filter_map(|open| Some((open.place?, open.lot.id))).collect();
+    let first_own = own.clone().next().ok_or_else(short)?;
+    let mut named: Vec<_> = own.filter_map(|open| Some((open.place?, open.lot.id))).collect();
     named.sort_unstable();
     let named: Vec<_> = named.into_iter().map(|(_, id)| id).collect();
-    let method = order.lot_method.unwrap_or(first.account_method);
-    let in_order = rules::in_order(own.map(|open| &open.lot), method, &named, fill.price, sale.on);
-    let closed = rules::close(&in_order, sale, || ctx.app.ids.next(Kind::LotClosing)).ok_or_else(short)?;
+    let Closed { lots: closed, closings, candidates, parts } =
+        close(ctx.app.ids, &open, order, &named, fill)?;
 
-    let mut losses: Vec<_> = closed.iter().map(|(lot, closing)| (closing.clone(), lot.purchase_id)).collect();
-    let after =
-        |open: &Open| closed.iter().find(|(lot, _)| lot.id == open.lot.id).map(|(lot, _)| lot.clone());
-    let mut candidates: Vec<_> = open
-        .iter()
-        .map(|open| Candidate {
-            lot: after(open).unwrap_or_else(|| open.lot.clone()),
-            is_retirement: open.lot_treatment != TaxTreatment::Taxable,
-        })
-        .collect();
-    let parts = disallow(ctx, &mut losses, &mut candidates)?;
-
-    for (closing, _) in &losses {
+    for (closing, _) in &closings {
         ctx.tx.insert(closing).await;
     }
     for part in &parts {
@@ -350,78 +407,6 @@ async fn changed_loss(
     row.unreplaced_quantity = Set(loss.unreplaced_quantity);
     ctx.tx.update(row).await?;
     Ok(())
-}
-
-/// Which lots an order sells. The lots are not validated yet.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct LotChoice {
-    /// Order in which lots are sold; none for that of the account.
-    pub method: Option<LotMethod>,
-    /// Lots to sell, in this order. Required for the method `Specific`, and only allowed for it.
-    pub lot_ids: Vec<Uuid>,
-}
-
-/// Maximum number of lots that an order names.
-const MAX_LOTS: usize = 100;
-
-impl LotChoice {
-    /// Checks what the request alone decides: only sales choose lots.
-    pub fn check(&self, side: Side) -> Result<()> {
-        let names_lots = !self.lot_ids.is_empty();
-        let refused = |field: &str, text: &str| Err(Refusal::invalid(field, text.to_owned()).into());
-        match self.method {
-            Some(_) if side == Side::Buy => refused("lotMethod", "is only for sell orders"),
-            None if names_lots && side == Side::Buy => refused("lotIds", "is only for sell orders"),
-            Some(LotMethod::Specific) if !names_lots => Err(Refusal::required("lotIds").into()),
-            Some(LotMethod::Fifo | LotMethod::Lifo | LotMethod::Hifo | LotMethod::MinTax) if names_lots => {
-                refused("lotIds", "is only for the lot method SPECIFIC")
-            }
-            _ if self.lot_ids.len() > MAX_LOTS => refused("lotIds", &format!("must be at most {MAX_LOTS}")),
-            _ if (1..self.lot_ids.len()).any(|end| {
-                self.lot_ids.get(..end).zip(self.lot_ids.get(end)).is_some_and(|(some, id)| some.contains(id))
-            }) =>
-            {
-                refused("lotIds", "must not contain a lot twice")
-            }
-            _ => Ok(()),
-        }
-    }
-
-    pub fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
-
-    /// Returns the method of the order: `Specific` if it names lots.
-    pub fn method(&self) -> Option<LotMethod> {
-        if self.lot_ids.is_empty() { self.method } else { Some(LotMethod::Specific) }
-    }
-
-    /// Refuses lots that are not open lots of this account and instrument, and lots with fewer shares than are to be
-    /// sold. Lots that other orders have sold by the time of the fill are replaced by the oldest ones.
-    pub async fn named(&self, ctx: &CommandContext<'_>, order: &order::Model) -> Result<()> {
-        if self.lot_ids.is_empty() {
-            return Ok(());
-        }
-        let lots = tax_lot::Entity::within(ctx.access_scope)
-            .filter(tax_lot::Column::Id.is_in(self.lot_ids.iter().copied()))
-            .filter(tax_lot::Column::AccountId.eq(order.account_id))
-            .filter(tax_lot::Column::InstrumentId.eq(order.instrument_id))
-            .filter(tax_lot::Column::OpenQuantity.gt(0_i64))
-            .all(ctx.tx)
-            .await?;
-        if lots.len() < self.lot_ids.len() {
-            return Err(Refusal::not_found("lotIds").into());
-        }
-        let shares = lots.iter().try_fold(Quantity::ZERO, |sum, lot| sum.plus(lot.open_quantity));
-        if shares.is_none_or(|shares| shares < order.quantity) {
-            let text = "The lots have fewer shares than this order. Name more lots.";
-            return Err(Refusal::new(Code::InsufficientPosition, "lotIds", text).into());
-        }
-        for (place, lot_id) in (1..).zip(&self.lot_ids) {
-            ctx.tx.insert(&order_lot::Model { order_id: order.id, lot_id: *lot_id, place }).await;
-        }
-        Ok(())
-    }
 }
 
 /// Returns the condition for the lots of the instrument with this ticker symbol, in upper or lower case.

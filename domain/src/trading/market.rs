@@ -7,7 +7,11 @@ use super::{
 use crate::{
     Actor, Result, Who,
     kernel::{app::App, calendar, clock, command::CommandContext},
-    providers::{Providers, market::Market, prices},
+    providers::{
+        Providers,
+        market::{Market, Series},
+        prices,
+    },
 };
 use chrono::{DateTime, Utc};
 use entity::{
@@ -38,6 +42,15 @@ pub fn of<'a>(app: &'a App, partner: &partner::Model) -> Result<&'a Arc<dyn Mark
             .live_market
             .as_ref()
             .ok_or(crate::Error::Unavailable("No market is configured for live partners.")),
+    }
+}
+
+/// Returns the prices of an instrument that the partner's market moves.
+pub(super) fn series<'a>(partner: &partner::Model, instrument: &'a instrument::Model) -> Series<'a> {
+    Series {
+        seed: partner.market_seed.unsigned_abs(),
+        symbol: &instrument.symbol,
+        base_price: instrument.base_price.units(),
     }
 }
 
@@ -97,16 +110,12 @@ async fn sourced(
         }
         Mode::Live => HashMap::new(),
     };
-    let seed = partner.market_seed.unsigned_abs();
     let quote = |instrument: &instrument::Model| match stored.get(&instrument.id) {
         Some(Stored { set: Some((bid, ask, set_at)), .. }) if counts(*set_at) => {
             (Quote { bid: *bid, ask: *ask, last: midpoint(*bid, *ask), at }, Source::Set)
         }
         Some(Stored { last: Some(last), .. }) => (Quote::of(prices::around(last.units()), at), Source::Bars),
-        _ => {
-            let quote = market.quote(seed, &instrument.symbol, instrument.base_price.units(), at);
-            (Quote::of(quote, at), Source::Market)
-        }
+        _ => (Quote::of(market.quote(series(partner, instrument), at), at), Source::Market),
     };
     Ok(instruments.iter().map(Borrow::borrow).map(|instrument| (instrument.id, quote(instrument))).collect())
 }
@@ -198,9 +207,7 @@ pub fn own_quote(
     instrument: &instrument::Model,
     at: DateTime<Utc>,
 ) -> Result<Quote> {
-    let seed = partner.market_seed.unsigned_abs();
-    let base = instrument.base_price.units();
-    Ok(Quote::of(of(app, partner)?.quote(seed, &instrument.symbol, base, at), at))
+    Ok(Quote::of(of(app, partner)?.quote(series(partner, instrument), at), at))
 }
 
 fn midpoint(bid: Price, ask: Price) -> Price {

@@ -15,7 +15,7 @@ use self::{
     memory::{Books, Known},
 };
 use super::{
-    bars::{self, Bar},
+    bars::{self, Bar, Bars},
     executions::{Applied, Explanation, Report, Working},
     fill_rules, instruments, market,
     market::{Change, Quote, Source},
@@ -230,16 +230,16 @@ impl<'a> OpenBook<'a> {
         from: DateTime<Utc>,
         to: DateTime<Utc>,
     ) -> Result<Option<Bar>> {
-        let (app, tx, partner, instrument) = (ctx.app, ctx.tx, ctx.partner, self.instrument);
+        let CommandContext { app, tx: connection, partner, .. } = *ctx;
+        let bars = Bars { app, connection, partner, instrument: self.instrument };
         let mut first = None;
         if self.book.awaits_any_bar() {
-            first = bars::first(app, tx, partner, instrument, from, to).await?;
+            first = bars.first(from..to).await?;
         }
         for touch in self.book.touches() {
             let until = first.map_or(to, |bar: Bar| bar.starts_at);
             if from < until {
-                let found = bars::first_touching(app, tx, partner, instrument, from, until, touch).await?;
-                first = found.or(first);
+                first = bars.first_touching(from..until, touch).await?.or(first);
             }
         }
         Ok(first)

@@ -4,8 +4,6 @@ use super::{
     executions::Working,
     instruments,
     lots::LotChoice,
-    market, receivables,
-    restrictions::is_settled_cash_only,
     venue::{CancelReply, Paper, Venue},
 };
 use crate::{
@@ -13,25 +11,24 @@ use crate::{
     kernel::{
         command::{Command, CommandContext},
         events::{Event, OrderState},
-        ledger::{self, Entry},
+        ledger::Entry,
         lists::{Filter, SortedPage},
         pages::Slice,
         rows,
         visible::Owner,
     },
 };
-use chrono::{DateTime, SecondsFormat, Utc};
 use entity::{
-    Kind, Money, Price, Quantity, account, fill, instrument,
-    ledger_account::{self, LedgerKind},
+    Money, Price, Quantity, account, fill,
     order::{self, OrderKind, Side, Status, TimeInForce},
-    partner::{MarketHours, Mode},
+    partner::Mode,
 };
 use sea_orm::{ConnectionTrait, QuerySelect, sea_query::LockType};
 use serde::Serialize;
-use state::{QUANTITY_STEP, Terms, cash_to_hold, shares_for};
+use state::QUANTITY_STEP;
 use uuid::Uuid;
 
+mod decision;
 pub(super) mod fills;
 mod preview;
 pub mod raising;
@@ -39,6 +36,8 @@ mod replacing;
 mod routing;
 pub mod state;
 mod ticks;
+
+use decision::{CASH, Decision, PAYING, View, cash_for, require_open, too_expensive, too_many, worth};
 
 pub use fills::{SettleTrade, release_proceeds, waiting};
 pub use preview::{Preview, preview};
@@ -148,27 +147,18 @@ impl Command for PlaceOrder {
             None => accounts::only_one(ctx.tx, ctx.access_scope).await?,
         };
         let kinds = match self.side {
-            Side::Buy => &[LedgerKind::Cash, LedgerKind::Unsettled, LedgerKind::Receivable][..],
+            Side::Buy => &PAYING[..],
             Side::Sell => &[],
         };
         let (account, cash) = accounts::usable_with_cash(ctx.tx, ctx.access_scope, account_id, kinds).await?;
-        receivables::require_nothing_owed(&cash)?;
-        require_open(ctx.partner.market_hours, ctx.now)?;
-        let instrument =
-            instruments::named(ctx.app, &self.symbol).await?.ok_or_else(|| Refusal::not_found("symbol"))?;
-        let quote = market::quote(ctx.app, ctx.tx, ctx.partner, &instrument, ctx.now).await?;
-        let order = self.accepted(ctx, account_id, &instrument, &quote)?;
+        let Decision { order, instrument, holds, .. } = View::of(ctx).decide(self, account, &cash).await?;
         let mut entry = Entry::default();
         let mut event = ctx.event();
-        match self.side {
-            Side::Buy => {
-                let only_settled = is_settled_cash_only(&account, ctx.now);
-                hold_cash(ctx, &mut entry, &order, &cash, quote.ask, only_settled)?;
-            }
-            Side::Sell => hold_shares(ctx, &mut entry, &order, &instrument, quote.bid).await?,
+        for (ledger_account, amount) in &holds {
+            entry.hold(ledger_account, *amount, order.id);
         }
         ctx.tx.insert(&order).await;
-        self.lots.named(ctx, &order).await?;
+        self.lots.name(ctx, &order).await;
         ctx.schedule::<RouteOrder>(order.id, ctx.now).await;
         if !entry.write(ctx.tx, ctx.app.ids, &mut event).await? {
             return Err(insufficient(self.side).into());
@@ -176,18 +166,6 @@ impl Command for PlaceOrder {
         event.record(ctx.tx, Event::OrderAccepted(OrderState::of(&order, &instrument))).await?;
         Ok(order)
     }
-}
-
-/// Refuses while the market is closed, and says when it next opens.
-fn require_open(hours: MarketHours, now: DateTime<Utc>) -> Result<()> {
-    let hours = market::hours(hours, now);
-    if hours.is_open {
-        return Ok(());
-    }
-    let opens = hours.next_open_at.map_or_else(String::new, |at| {
-        format!(" It next opens at {}.", at.to_rfc3339_opts(SecondsFormat::Secs, true))
-    });
-    Err(Refusal::new(Code::MarketClosed, "", format!("The market is closed.{opens}")).into())
 }
 
 impl PlaceOrder {
@@ -208,58 +186,6 @@ impl PlaceOrder {
             (None, Some(_)) => Ok(()),
         }
     }
-
-    /// Returns the shares to trade. Of an order by amount, what it is worth at the quote.
-    fn shares(&self, quote: &market::Quote) -> Result<Quantity> {
-        let price = match self.side {
-            Side::Buy => quote.ask,
-            Side::Sell => quote.bid,
-        };
-        let Some(notional) = self.notional else { return Ok(self.quantity.unwrap_or_default()) };
-        let shares = shares_for(notional, price);
-        if shares.is_positive() {
-            Ok(shares)
-        } else {
-            Err(Refusal::invalid("notional", "is worth less than 0.0001 shares").into())
-        }
-    }
-
-    fn accepted(
-        &self,
-        ctx: &CommandContext<'_>,
-        account_id: Uuid,
-        instrument: &instrument::Model,
-        quote: &market::Quote,
-    ) -> Result<order::Model> {
-        Ok(order::Model {
-            id: ctx.app.ids.next(Kind::Order),
-            partner_id: ctx.partner.id,
-            account_id,
-            instrument_id: instrument.id,
-            side: self.side,
-            kind: self.kind,
-            time_in_force: self.time_in_force,
-            quantity: self.shares(quote)?,
-            notional: self.notional,
-            limit_price: self.limit_price,
-            stop_price: self.stop_price,
-            triggered_at: None,
-            filled_quantity: Quantity::ZERO,
-            filled_average_price: None,
-            fill_count: 0,
-            status: Status::Accepted,
-            reject_code: None,
-            submitted_at: ctx.now,
-            expires_at: Some(routing::expires_at(ctx.partner.market_hours, self.time_in_force, ctx.now)),
-            replaced_at: None,
-            filled_at: None,
-            expired_at: None,
-            canceled_at: None,
-            failed_at: None,
-            lot_method: self.lots.method(),
-            withdrawal_id: None,
-        })
-    }
 }
 
 /// Returns the refusal for an order that lost its cash or shares to another order at the same time.
@@ -273,92 +199,6 @@ fn insufficient(side: Side) -> Refusal {
         Side::Sell => {
             Refusal::new(Code::InsufficientPosition, "quantity", "The position is smaller than this order.")
         }
-    }
-}
-
-fn too_much() -> Refusal {
-    Refusal::invalid("quantity", "makes the order's value too large")
-}
-
-/// Returns the price at which an order is valued before it is filled: its limit price, its stop price, or else
-/// the market's.
-fn reference_price(order: &order::Model, market: Price) -> Price {
-    order.limit_price.or(order.stop_price).unwrap_or(market)
-}
-
-/// Returns what an order is worth, or a refusal if that is less than a cent.
-fn worth(order: &order::Model, market: Price) -> Result<Money> {
-    let worth = Money::cost(order.quantity, reference_price(order, market)).ok_or_else(too_much)?;
-    if worth.is_positive() {
-        Ok(worth)
-    } else {
-        Err(Refusal::invalid("quantity", "makes the order's value less than one cent").into())
-    }
-}
-
-/// Returns the cash that an order to buy holds.
-fn cash_for(ctx: &CommandContext<'_>, order: &order::Model, open: Quantity, ask: Price) -> Result<Money> {
-    match order.notional {
-        Some(notional) => Ok(notional),
-        None => {
-            let buffer = ctx.settings()?.market_buy_buffer;
-            Ok(cash_to_hold(&Terms::from(order), open, ask, buffer).ok_or_else(too_much)?)
-        }
-    }
-}
-
-/// Returns the refusal for an order that may cost more than the buying power.
-fn too_expensive(power: i64, most: i64) -> Refusal {
-    let (power, most) = (Money::from_units(power), Money::from_units(most));
-    let text = format!("Buying power is ${power}; this order may cost up to ${most}.");
-    Refusal::new(Code::InsufficientBuyingPower, "quantity", text)
-}
-
-/// Holds the cash that a buy order may cost: settled cash first, then unsettled proceeds of sales unless the account
-/// is restricted to settled cash.
-fn hold_cash(
-    ctx: &CommandContext<'_>,
-    entry: &mut Entry,
-    order: &order::Model,
-    accounts: &[ledger_account::Model],
-    ask: Price,
-    only_settled: bool,
-) -> Result<()> {
-    worth(order, ask)?;
-    let most = cash_for(ctx, order, order.quantity, ask)?.units();
-    let [cash, unsettled] = ledger::of_kinds(accounts, [LedgerKind::Cash, LedgerKind::Unsettled])?;
-    let proceeds = if only_settled { 0 } else { unsettled.available() };
-    let power = cash.available().saturating_add(proceeds);
-    if power < most {
-        return Err(too_expensive(power, most).into());
-    }
-    let from_cash = most.min(cash.available());
-    entry.hold(&cash, from_cash, order.id).hold(&unsettled, most - from_cash, order.id);
-    Ok(())
-}
-
-/// Returns the refusal for an order to sell more shares than can be sold.
-fn too_many(free: Quantity, symbol: &str, ordered: Quantity) -> Refusal {
-    let text = format!("{free} {symbol} can be sold; this order is for {ordered}.");
-    Refusal::new(Code::InsufficientPosition, "quantity", text)
-}
-
-async fn hold_shares(
-    ctx: &CommandContext<'_>,
-    entry: &mut Entry,
-    order: &order::Model,
-    instrument: &instrument::Model,
-    bid: Price,
-) -> Result<()> {
-    let units = ledger::find(ctx.tx, order.account_id, LedgerKind::Units, &instrument.symbol).await?;
-    let free = Quantity::from_units(units.as_ref().map_or(0, ledger_account::Model::available));
-    match units {
-        Some(units) if free >= order.quantity => {
-            worth(order, bid)?;
-            entry.hold(&units, order.quantity.units(), order.id);
-            Ok(())
-        }
-        _ => Err(too_many(free, &instrument.symbol, order.quantity).into()),
     }
 }
 

@@ -38,7 +38,8 @@ pub fn is_settled_cash_only(account: &account::Model, at: DateTime<Utc>) -> bool
 
 /// Records that a fill sold shares before the money that bought them settled: a good-faith violation.
 ///
-/// The third within twelve months restricts the account to settled cash for 90 days.
+/// The third within twelve months restricts the account to settled cash for 90 days: orders that are placed or replaced
+/// from then on hold settled cash only. An order that is open already keeps what it holds.
 pub async fn sold_before_settlement(
     ctx: &CommandContext<'_>,
     fill: &fill::Model,

@@ -16,12 +16,7 @@ use crate::{
     settings::Settings,
 };
 use chrono::NaiveDate;
-use entity::{
-    invitation,
-    message::{Channel, Purpose},
-    partner::Mode,
-    user,
-};
+use entity::{invitation, message::Purpose, partner::Mode, user};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -120,15 +115,8 @@ impl Command for MailUserData {
         ];
         let lines: Vec<String> =
             answers.into_iter().filter_map(|(name, answer)| Some(format!("{name}: {}", answer?))).collect();
-        let mail = NewMessage {
-            user_id: Some(user.id),
-            channel: Channel::Mail,
-            purpose: Purpose::AdvisorData,
-            to: advisors,
-            subject: "A user's data".to_owned(),
-            text: lines.join("\n"),
-            send_by: None,
-        };
+        let (purpose, text) = (Purpose::AdvisorData, lines.join("\n"));
+        let mail = NewMessage::mail(Some(user.id), purpose, advisors, "A user's data", text);
         messages::post(ctx.app, ctx.tx, ctx.partner, mail).await?;
         Ok(user)
     }

@@ -46,13 +46,14 @@ pub enum Scope {
     Start,
     /// Read users and their data.
     Read,
-    /// Place and cancel orders.
+    /// Preview, place, replace and cancel orders.
     Trade,
     /// Move money.
     Transfer,
     /// Create and change users, accounts and bank accounts; for API keys, includes `start`.
     Manage,
-    /// Control the sandbox, review identity checks, freeze and close accounts, and manage API keys.
+    /// Control the sandbox, review identity checks, freeze and close accounts, and manage API keys and
+    /// settings.
     Operate,
 }
 

@@ -116,7 +116,6 @@ impl InvitationMutation {
     /// Creates an invitation that is valid for 14 days and sends it by e-mail. Requires scope `manage`.
     #[answers(invitation: Invitation)]
     fn invitation_create(
-        idempotency_key: Option<String>,
         /// E-mail address that the invitation is sent to and bound to.
         email: String,
         /// Id of an existing user who can then sign in; omit it to invite a new user.

@@ -12,7 +12,7 @@ use domain::{
     access::partner_settings::{Change, UpdatePartnerSettings},
     kernel::partner_settings::{PartnerSettings as Settings, SettingsPatch},
 };
-use entity::partner;
+use entity::{Percent, partner};
 use macros::{Fields, Leaf, mutations};
 
 /// Settings of a partner.
@@ -32,19 +32,23 @@ pub struct PartnerSettings {
     withdrawal_limit: Money,
     /// Largest sum of the withdrawals from one account on one day in New York.
     daily_withdrawal_limit: Money,
-    /// By what the paper venue fills orders.
+    /// Prices from which the paper venue fills orders.
     fill_mode: FillMode,
     /// Part of the volume of a bar that one order may take, in percent.
     participation_cap: Decimal,
+    /// Rate at which `orderPreview` estimates the tax on short-term gains, in percent. Null if it was not set.
+    short_term_tax_rate: Option<Decimal>,
+    /// Rate at which `orderPreview` estimates the tax on long-term gains, in percent. Null if it was not set.
+    long_term_tax_rate: Option<Decimal>,
 }
 
-/// By what the paper venue fills orders.
+/// Prices from which the paper venue fills orders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Leaf)]
 #[graphql(remote = "domain::kernel::partner_settings::FillMode")]
 pub enum FillMode {
-    /// By quotes; by bars for instruments with stored bars.
+    /// Quotes; for instruments with stored bars, bars.
     Quotes,
-    /// By bars of one minute: an order sees the bars that begin after it was placed.
+    /// One-minute bars: an order is compared with the bars that begin after it was placed.
     Bars,
 }
 
@@ -62,6 +66,8 @@ impl PartnerSettings {
             daily_withdrawal_limit: settings.daily_withdrawal_limit.into(),
             fill_mode: settings.fill_mode.into(),
             participation_cap: settings.participation_cap.into(),
+            short_term_tax_rate: settings.short_term_tax_rate.map(Decimal::from),
+            long_term_tax_rate: settings.long_term_tax_rate.map(Decimal::from),
         })
     }
 }
@@ -91,6 +97,10 @@ pub struct PartnerSettingsChange {
     fill_mode: Option<FillMode>,
     /// New part of the volume of a bar that one order may take, in percent.
     participation_cap: Option<Decimal>,
+    /// New rate of the tax on short-term gains, in percent. Null also if the rate was removed.
+    short_term_tax_rate: Option<Decimal>,
+    /// New rate of the tax on long-term gains, in percent. Null also if the rate was removed.
+    long_term_tax_rate: Option<Decimal>,
 }
 
 impl From<Change> for PartnerSettingsChange {
@@ -107,6 +117,8 @@ impl From<Change> for PartnerSettingsChange {
             daily_withdrawal_limit: change.patch.daily_withdrawal_limit.map(Money::from),
             fill_mode: change.patch.fill_mode.map(FillMode::from),
             participation_cap: change.patch.participation_cap.map(Decimal::from),
+            short_term_tax_rate: change.patch.short_term_tax_rate.flatten().map(Decimal::from),
+            long_term_tax_rate: change.patch.long_term_tax_rate.flatten().map(Decimal::from),
         }
     }
 }
@@ -128,10 +140,23 @@ pub struct PartnerSettingsPatch {
     withdrawal_limit: MaybeUndefined<MoneyInput>,
     /// Largest sum of the withdrawals from one account on one day in New York; by default the highest possible.
     daily_withdrawal_limit: MaybeUndefined<MoneyInput>,
-    /// By what the paper venue fills orders; quotes by default.
+    /// Prices from which the paper venue fills orders; quotes by default.
     fill_mode: MaybeUndefined<FillMode>,
     /// Part of the volume of a bar that one order may take, in percent above 0 up to 100; 10 by default.
     participation_cap: MaybeUndefined<Decimal>,
+    /// Rate at which `orderPreview` estimates the tax on short-term gains, in percent from 0 to 100; none by default.
+    short_term_tax_rate: MaybeUndefined<Decimal>,
+    /// Rate at which `orderPreview` estimates the tax on long-term gains, in percent from 0 to 100; none by default.
+    long_term_tax_rate: MaybeUndefined<Decimal>,
+}
+
+/// Returns a rate that is given, or null.
+fn rate(input: MaybeUndefined<Decimal>, field: &str) -> domain::Result<Option<Option<Percent>>> {
+    match input {
+        MaybeUndefined::Undefined => Ok(None),
+        MaybeUndefined::Null => Ok(Some(None)),
+        MaybeUndefined::Value(rate) => Ok(Some(Some(rate.amount(field)?))),
+    }
 }
 
 /// Returns the new value of a limit, if it is to be changed.
@@ -149,11 +174,11 @@ fn limit(
 
 #[mutations]
 impl PartnerSettingsMutation {
-    /// Changes settings of the partner from now on or from a later time. Existing orders and deposits are not
-    /// affected. Requires scope `operate`.
+    /// Changes settings of the partner from now on or from a later time. A new buffer or limit does not
+    /// affect existing orders and deposits; `fillMode` and `participationCap` apply to open orders as well.
+    /// Requires scope `operate`.
     #[answers(partner: Partner = "The partner with its settings. Null if the request was refused.")]
     fn partner_settings_update(
-        idempotency_key: Option<String>,
         /// New values of settings.
         patch: PartnerSettingsPatch,
         /// Time from which the new values are in force, by the partner's clock; now if omitted.
@@ -206,6 +231,8 @@ impl PartnerSettingsMutation {
                 daily_withdrawal_limit,
                 fill_mode,
                 participation_cap,
+                short_term_tax_rate: rate(patch.short_term_tax_rate, "patch.shortTermTaxRate")?,
+                long_term_tax_rate: rate(patch.long_term_tax_rate, "patch.longTermTaxRate")?,
             },
             effective_from: effective_from.map(|time| time.0),
         })

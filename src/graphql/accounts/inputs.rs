@@ -122,7 +122,6 @@ impl AccountMutation {
     /// Opens an individual or joint account for an approved user. Requires scope `manage`.
     #[answers(account: Account)]
     fn account_open(
-        idempotency_key: Option<String>,
         /// Id of the primary owner. The identity of this user must be approved.
         user_id: IdOf<User>,
         /// Individual or joint ownership.
@@ -189,11 +188,10 @@ impl AccountMutation {
         }
     }
 
-    /// Changes the financial profile, type or ownership of an active account. Requires scope `manage`.
+    /// Changes the financial profile, type, ownership or lot method of an active account. Requires scope
+    /// `manage`.
     #[answers(account: Account)]
     fn account_update(
-        idempotency_key: Option<String>,
-        /// Id of the account.
         account_id: IdOf<Account>,
         /// Changes to make.
         patch: AccountPatch,
@@ -228,8 +226,6 @@ impl AccountMutation {
     /// pending activity settles. Requires scope `operate`.
     #[answers(account: Account)]
     fn account_freeze(
-        idempotency_key: Option<String>,
-        /// Id of the account.
         account_id: IdOf<Account>,
         /// Reason, 1 to 500 characters. Only visible with scope `operate`.
         reason: String,
@@ -237,18 +233,12 @@ impl AccountMutation {
 
     /// Makes a frozen account active again. Requires scope `operate`.
     #[answers(account: Account)]
-    fn account_unfreeze(
-        idempotency_key: Option<String>,
-        /// Id of the account.
-        account_id: IdOf<Account>,
-    ) -> UnfreezeAccount;
+    fn account_unfreeze(account_id: IdOf<Account>) -> UnfreezeAccount;
 
     /// Permanently closes an account without cash, shares, open orders or pending transfers. Requires scope
     /// `operate`.
     #[answers(account: Account)]
     fn account_close(
-        idempotency_key: Option<String>,
-        /// Id of the account.
         account_id: IdOf<Account>,
         /// Reason, 1 to 500 characters. Only visible with scope `operate`.
         reason: String,

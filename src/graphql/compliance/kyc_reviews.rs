@@ -177,7 +177,6 @@ impl KycReviewMutation {
         in Decided
     )]
     fn kyc_approve(
-        idempotency_key: Option<String>,
         /// Id of an identity check that is waiting for a review.
         kyc_id: IdOf<Kyc>,
         /// Reason for the decision, 1 to 500 characters.
@@ -194,7 +193,6 @@ impl KycReviewMutation {
         in Decided
     )]
     fn kyc_deny(
-        idempotency_key: Option<String>,
         /// Id of an identity check that is waiting for a review.
         kyc_id: IdOf<Kyc>,
         /// Reason for the decision, 1 to 500 characters.

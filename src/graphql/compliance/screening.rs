@@ -217,8 +217,6 @@ impl ScreeningMutation {
     /// again. The calling key must not have entered or changed this user's data. Requires scope `operate`.
     #[answers(hit: WatchListHit)]
     fn watch_list_hit_clear(
-        idempotency_key: Option<String>,
-        /// Id of the hit.
         hit_id: IdOf<WatchListHit>,
         /// Why the entry is a different person, 1 to 500 characters.
         reason: String,

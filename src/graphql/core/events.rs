@@ -93,7 +93,7 @@ macro_rules! event {
 }
 
 event!(
-    /// An order was placed, or its status changed.
+    /// An order was placed or replaced, or its status changed.
     OrderChangedEvent(OrderState) {
         /// The order in its current state.
         async fn order(&self) -> One<Order> {
@@ -135,7 +135,7 @@ event!(
 event!(
     /// A trade was confirmed: shares were bought or sold.
     TradeConfirmedEvent(TradeState) {
-        /// Fill that was settled.
+        /// Fill that was confirmed.
         async fn fill(&self) -> One<Fill> {
             One::of(self.state.id)
         }
@@ -281,7 +281,7 @@ event!(
 );
 
 event!(
-    /// The partner's API keys, clock, market hours, fixed quotes or bars changed.
+    /// The partner was created, or its settings, API keys, clock, market hours, fixed quotes or bars changed.
     PartnerChangedEvent(Uuid) {
         /// The partner in its current state.
         async fn partner(&self) -> One<Partner> {

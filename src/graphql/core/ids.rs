@@ -9,6 +9,12 @@ use uuid::Uuid;
 /// Id of an object of type `T` in an input. Any other text becomes the nil id, which is not found.
 pub struct IdOf<T>(pub Uuid, PhantomData<fn() -> T>);
 
+impl<T> Clone for IdOf<T> {
+    fn clone(&self) -> Self {
+        Self(self.0, PhantomData)
+    }
+}
+
 impl<T> From<IdOf<T>> for Uuid {
     fn from(id: IdOf<T>) -> Self {
         id.0

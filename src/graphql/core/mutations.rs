@@ -16,9 +16,7 @@ pub trait Input: Sized {
     type Command: Command;
 
     /// Returns the client's idempotency key.
-    fn key(&self) -> Option<&str> {
-        None
-    }
+    fn key(&self) -> Option<&str>;
 
     /// Converts the input to the command. Refuses values that cannot be read.
     fn parse(self) -> domain::Result<Self::Command>;

@@ -89,7 +89,6 @@ impl BankAccountMutation {
     /// Links a bank account of an approved user. Requires scope `manage`.
     #[answers(bank_account: BankAccount)]
     fn bank_account_link(
-        idempotency_key: Option<String>,
         /// Id of the owner. The identity of this user must be approved.
         user_id: IdOf<User>,
         /// Account number, 4 to 17 letters and digits. The GraphQL API returns only the last digits.
@@ -103,8 +102,6 @@ impl BankAccountMutation {
     /// Renames a bank account. Requires scope `manage`.
     #[answers(bank_account: BankAccount)]
     fn bank_account_rename(
-        idempotency_key: Option<String>,
-        /// Id of the bank account.
         bank_account_id: IdOf<BankAccount>,
         /// New name.
         nickname: String,
@@ -116,8 +113,6 @@ impl BankAccountMutation {
     /// Makes a bank account its owner's default, or removes it as the default. Requires scope `manage`.
     #[answers(bank_account: BankAccount)]
     fn bank_account_set_default(
-        idempotency_key: Option<String>,
-        /// Id of the bank account.
         bank_account_id: IdOf<BankAccount>,
         /// `true` makes this the default bank account of its owner instead of any other; `false` leaves the owner
         /// without a default if this is the default.
@@ -130,9 +125,5 @@ impl BankAccountMutation {
 
     /// Removes a bank account that has no transfer under way. Requires scope `manage`.
     #[answers(bank_account: BankAccount = "The removed bank account. Null if the request was refused.")]
-    fn bank_account_remove(
-        idempotency_key: Option<String>,
-        /// Id of the bank account.
-        bank_account_id: IdOf<BankAccount>,
-    ) -> RemoveBankAccount;
+    fn bank_account_remove(bank_account_id: IdOf<BankAccount>) -> RemoveBankAccount;
 }

@@ -221,7 +221,8 @@ pub enum ReturnCode {
     /// Invalid account number. Disables the bank account.
     #[graphql(name = "R04")]
     R04,
-    /// Unauthorized debit to a consumer account with a corporate code. Disables the bank account and freezes the account.
+    /// Unauthorized debit to a consumer account with a corporate code. Disables the bank account and freezes the
+    /// account.
     #[graphql(name = "R05")]
     R05,
     /// Returned at the request of the originating bank.
@@ -236,7 +237,8 @@ pub enum ReturnCode {
     /// Uncollected funds. A deposit is sent again, at most twice.
     #[graphql(name = "R09")]
     R09,
-    /// The customer does not know or did not authorize the originator. Disables the bank account and freezes the account.
+    /// The customer does not know or did not authorize the originator. Disables the bank account and freezes the
+    /// account.
     #[graphql(name = "R10")]
     R10,
     /// Not in accordance with the terms of the authorization.
@@ -447,9 +449,5 @@ impl TransferMutation {
 
     /// Cancels a deposit or withdrawal that was not sent to the bank. Requires scope `transfer`.
     #[answers(transfer: Transfer = "The canceled transfer. Null if the request was refused.")]
-    fn transfer_cancel(
-        idempotency_key: String,
-        /// Id of the transfer.
-        transfer_id: IdOf<Transfer>,
-    ) -> CancelTransfer;
+    fn transfer_cancel(idempotency_key: String, transfer_id: IdOf<Transfer>) -> CancelTransfer;
 }

@@ -143,7 +143,8 @@ impl User {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Leaf)]
 #[graphql(remote = "entity::user::Status")]
 pub enum UserStatus {
-    /// Not checked yet because data is missing. A publishable key sees this status for every user.
+    /// Not checked yet, in most cases because data is missing. A publishable key sees this status for every
+    /// user.
     Pending,
     /// The user must answer identity questions.
     ActionRequired,

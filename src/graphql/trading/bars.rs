@@ -114,8 +114,8 @@ pub struct BarMutation;
 
 #[Object]
 impl BarMutation {
-    /// Adds a bar of one minute to an instrument in this sandbox. From the first such bar on, they replace the
-    /// prices of the simulated market. Requires scope `operate`.
+    /// Adds a bar of one minute to an instrument in this sandbox. From the instrument's first bar on, its
+    /// bars replace the prices of the simulated market. Requires scope `operate`.
     async fn sandbox_bar_push(
         &self,
         ctx: &Context<'_>,

@@ -7,8 +7,8 @@ use domain::trading::confirmations::{self, Confirmation};
 use entity::fill;
 use macros::{Fields, Leaf};
 
-/// What a customer is told about a trade: what, when, at which price, with which fees, when it settles, and in which
-/// capacity the broker acted (17 CFR 240.10b-10). The instrument and the account are those of the fill.
+/// Confirmation of a trade to the customer: price, fees and amount, when it was made and when it settles, and
+/// in which capacity the broker acted (17 CFR 240.10b-10). The fill names the instrument and the account.
 #[derive(Clone, Debug, Fields, SimpleObject)]
 pub struct TradeConfirmation {
     /// Buy or sell.

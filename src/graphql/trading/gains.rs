@@ -23,11 +23,11 @@ use entity::{Kind, account, lot_closing};
 use macros::{Fields, Leaf, breadth};
 use uuid::Uuid;
 
-/// Gain or loss of shares of one tax lot that one fill sold.
+/// Gain or loss on the shares of one tax lot that one fill sold.
 #[derive(Clone)]
 pub struct RealizedGain(pub lot_closing::Model);
 
-/// Gain or loss of shares of one tax lot that one fill sold.
+/// Gain or loss on the shares of one tax lot that one fill sold.
 #[breadth]
 impl RealizedGain {
     /// Opaque identifier, the same in the GraphQL and REST APIs.
@@ -125,7 +125,7 @@ impl RealizedGainFilter {
     }
 }
 
-/// Whose purchases make a sale at a loss a wash sale.
+/// Whose purchases can make a sale at a loss a wash sale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Leaf)]
 #[graphql(remote = "domain::trading::gains::GainsView")]
 pub enum GainsView {
@@ -140,7 +140,7 @@ pub enum GainsView {
 pub struct GainsReport {
     /// Calendar year of the sales.
     year: i32,
-    /// Whose purchases count.
+    /// Whose purchases were counted to find wash sales.
     view: GainsView,
     /// Whether purchases in January can still change the report. False from 31 January of the next year on.
     is_provisional: bool,
@@ -159,7 +159,11 @@ impl GainsQuery {
         &self,
         #[graphql(desc = "Id of the user.")] user_id: ID,
         #[graphql(desc = "Calendar year of the sales, for example 2026.")] year: i32,
-        #[graphql(desc = "Whose purchases count.", default_with = "GainsView::Person")] view: GainsView,
+        #[graphql(
+            desc = "Whose purchases are counted to find wash sales.",
+            default_with = "GainsView::Person"
+        )]
+        view: GainsView,
     ) -> Fetch<Option<GainsReport>> {
         let user_id = ids::parse(Kind::User, &user_id);
         fetch(move |viewpoint| Box::pin(gains_report(viewpoint, user_id, year, view)))

@@ -60,9 +60,9 @@ impl Instrument {
     /// Bars for a chart, oldest first, during market hours and up to the partner's current time. Null without
     /// credentials or while market prices are unavailable.
     ///
-    /// A bar begins with the session of a day, or a multiple of the interval later, and ends with the session at the
-    /// latest. Minutes that have not ended yet are left out. At most 1,000 bars, which cover at most 100,000 minutes,
-    /// are returned at once.
+    /// Bars are counted from the opening of each session; the last bar of a session may be shorter. Minutes
+    /// that have not ended yet are left out. At most 1,000 bars, which cover at most 100,000 minutes, are
+    /// returned at once.
     fn bars(
         &self,
         #[graphql(desc = "The first bar begins at this time or later.")] from: DateTime,
@@ -136,8 +136,8 @@ impl From<Hours> for MarketClock {
 /// Filter for instruments.
 #[derive(Clone, Default, InputObject)]
 pub struct InstrumentFilter {
-    /// Only instruments whose symbol, or a word of whose name, starts with this text; ASCII letters are compared
-    /// without regard to case.
+    /// Only instruments whose symbol, or a word of their name, starts with this text. The case of ASCII
+    /// letters does not matter.
     search: Option<String>,
 }
 

@@ -18,13 +18,13 @@ use domain::{
 use entity::{Money as Cents, tax_lot};
 use macros::{Leaf, breadth};
 
-/// Shares that were bought together, with what they cost. A purchase of which only some shares replace shares sold at
-/// a loss is several lots.
+/// Shares that were bought together, with what they cost. A purchase is split into several lots if only some
+/// of its shares replace shares that were sold at a loss.
 #[derive(Clone)]
 pub struct TaxLot(pub tax_lot::Model);
 
-/// Shares that were bought together, with what they cost. A purchase of which only some shares replace shares sold at
-/// a loss is several lots.
+/// Shares that were bought together, with what they cost. A purchase is split into several lots if only some
+/// of its shares replace shares that were sold at a loss.
 #[breadth]
 impl TaxLot {
     /// Opaque identifier, the same in the GraphQL and REST APIs.
@@ -122,10 +122,10 @@ pub enum LotMethod {
     Fifo,
     /// Newest lots first.
     Lifo,
-    /// Lots with the highest cost of one share first.
+    /// Lots with the highest cost per share first.
     Hifo,
-    /// Short-term losses first, then long-term losses, long-term gains and short-term gains; of each, the lots with
-    /// the highest cost of one share first.
+    /// Short-term losses first, then long-term losses, long-term gains and short-term gains; within each
+    /// group, the lots with the highest cost per share first.
     MinTax,
     /// Lots that an order names.
     Specific,

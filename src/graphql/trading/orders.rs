@@ -21,7 +21,7 @@ use crate::{
     },
     wire::Result,
 };
-use async_graphql::{Enum, ID};
+use async_graphql::{Enum, ID, InputObject};
 use domain::{
     Checks, Scope,
     trading::{
@@ -85,7 +85,7 @@ impl Order {
         self.0.quantity.into()
     }
 
-    /// Amount to trade for. Null for an order by quantity.
+    /// Amount of money to trade. Null for an order by quantity.
     fn notional(&self) -> Option<Money> {
         self.0.notional.map(Money::from)
     }
@@ -120,7 +120,7 @@ impl Order {
         ListOf::under(view, self.0.id, &page, Vec::new())
     }
 
-    /// Order in which the sale closes tax lots. Null for a buy order, and if it is that of the account.
+    /// Order in which the sale closes tax lots. Null for a purchase, and if the account's method applies.
     fn lot_method(&self) -> Option<LotMethod> {
         self.0.lot_method.map(LotMethod::from)
     }
@@ -145,12 +145,12 @@ impl Order {
         self.0.submitted_at.into()
     }
 
-    /// Time when the order expires if it is still open then.
+    /// Time when the order expires if it is still open then. Null for orders from before it was stored.
     fn expires_at(&self) -> Option<DateTime> {
         self.0.expires_at.map(DateTime)
     }
 
-    /// Time when the price or quantity was last replaced; null otherwise.
+    /// Time when the price or quantity was last replaced; null if it was not.
     fn replaced_at(&self) -> Option<DateTime> {
         self.0.replaced_at.map(DateTime)
     }
@@ -269,6 +269,62 @@ fn terms(
     Ok((quantity.flatten(), notional.flatten(), limit_price.flatten(), stop_price.flatten()))
 }
 
+/// What an order asks for.
+#[derive(Clone, InputObject)]
+pub struct OrderTerms {
+    /// Id of the account that buys or sells.
+    account_id: IdOf<Account>,
+    /// Ticker symbol (case-insensitive) or instrument id.
+    symbol: String,
+    /// Buy or sell.
+    side: OrderSide,
+    /// Number of shares, above zero and with at most four decimals. Either this or `notional` is required.
+    quantity: Option<Decimal>,
+    /// Amount of money to trade, only for market orders with `timeInForce: DAY`. The number of shares is this
+    /// amount divided by the price, rounded down to four decimals.
+    notional: Option<MoneyInput>,
+    /// Order type.
+    #[graphql(name = "type", default_with = "OrderType::Market")]
+    kind: OrderType,
+    /// Highest price of a purchase or lowest price of a sale: a multiple of 0.01 from one dollar on, otherwise
+    /// of 0.0001. Required for LIMIT and STOP_LIMIT, and not allowed otherwise.
+    limit_price: Option<MoneyInput>,
+    /// Price at which the order is triggered, in the same steps. Required for STOP and STOP_LIMIT, and not
+    /// allowed otherwise.
+    stop_price: Option<MoneyInput>,
+    /// How long the order stays open.
+    #[graphql(default_with = "TimeInForce::Day")]
+    time_in_force: TimeInForce,
+    /// Order in which a sale closes tax lots. The account's method if omitted; `SPECIFIC` needs `lotIds`.
+    /// Only for sell orders.
+    lot_method: Option<LotMethod>,
+    /// Ids of the tax lots to sell, in this order, at most 100. They must be open lots of the account and the
+    /// instrument with enough shares. Only for sell orders.
+    lot_ids: Option<Vec<IdOf<TaxLot>>>,
+}
+
+impl OrderTerms {
+    fn parse(self) -> domain::Result<PlaceOrder> {
+        let (quantity, notional, limit_price, stop_price) =
+            terms(self.quantity, self.notional, self.limit_price, self.stop_price)?;
+        Ok(PlaceOrder {
+            account_id: Some(self.account_id.into()),
+            symbol: self.symbol,
+            side: self.side.into(),
+            kind: self.kind.into(),
+            quantity,
+            notional,
+            limit_price,
+            stop_price,
+            time_in_force: self.time_in_force.into(),
+            lots: LotChoice {
+                method: self.lot_method.map(Into::into),
+                lot_ids: self.lot_ids.into_iter().flatten().map(Into::into).collect(),
+            },
+        })
+    }
+}
+
 #[mutations]
 impl OrderMutation {
     /// Places an order and holds its cash or shares. A retry with the same `idempotencyKey` and input returns
@@ -276,71 +332,24 @@ impl OrderMutation {
     #[answers(order: Order)]
     fn order_place(
         idempotency_key: String,
-        /// Id of the account that buys or sells.
-        account_id: IdOf<Account>,
-        /// Ticker symbol (case-insensitive) or instrument id.
-        symbol: String,
-        /// Buy or sell.
-        side: OrderSide,
-        /// Number of shares, above zero and with at most four decimals. Either this or `notional` is required.
-        quantity: Option<Decimal>,
-        /// Amount to trade for, only for market orders of the day. The number of shares follows from the price,
-        /// rounded down to four decimals.
-        notional: Option<MoneyInput>,
-        /// Order type.
-        #[graphql(name = "type", default_with = "OrderType::Market")]
-        kind: OrderType,
-        /// Highest price of a purchase or lowest price of a sale: a multiple of 0.01 from one dollar on, otherwise
-        /// of 0.0001. Required for LIMIT and STOP_LIMIT, and not allowed otherwise.
-        limit_price: Option<MoneyInput>,
-        /// Price at which the order is triggered, in the same steps. Required for STOP and STOP_LIMIT, and not
-        /// allowed otherwise.
-        stop_price: Option<MoneyInput>,
-        /// How long the order stays open.
-        #[graphql(default_with = "TimeInForce::Day")]
-        time_in_force: TimeInForce,
-        /// Order in which a sale closes tax lots. That of the account if omitted; `SPECIFIC` needs `lotIds`. Only
-        /// for sell orders.
-        lot_method: Option<LotMethod>,
-        /// Ids of the tax lots to sell, in this order, at most 100. They must be open lots of the account and the
-        /// instrument with enough shares. Only for sell orders.
-        lot_ids: Option<Vec<IdOf<TaxLot>>>,
+        /// What to trade.
+        #[graphql(flatten)]
+        order: OrderTerms,
     ) -> domain::Result<PlaceOrder> {
-        let (quantity, notional, limit_price, stop_price) =
-            terms(quantity, notional, limit_price, stop_price)?;
-        Ok(PlaceOrder {
-            account_id: Some(account_id.into()),
-            symbol,
-            side: side.into(),
-            kind: kind.into(),
-            quantity,
-            notional,
-            limit_price,
-            stop_price,
-            time_in_force: time_in_force.into(),
-            lots: LotChoice {
-                method: lot_method.map(Into::into),
-                lot_ids: lot_ids.into_iter().flatten().map(Into::into).collect(),
-            },
-        })
+        order.parse()
     }
 
     /// Cancels an open order and releases its hold. Requires scope `trade`.
     #[answers(order: Order)]
-    fn order_cancel(
-        idempotency_key: String,
-        /// Id of the order.
-        order_id: IdOf<Order>,
-    ) -> CancelOrder;
+    fn order_cancel(idempotency_key: String, order_id: IdOf<Order>) -> CancelOrder;
 
-    /// Replaces the quantity or the prices of an open order, and changes what it holds accordingly. What is omitted
-    /// stays as it is. The order keeps its id and its fills. Requires scope `trade`.
+    /// Replaces the quantity or the prices of an open order, and changes what it holds accordingly. Omitted
+    /// fields stay unchanged. The order keeps its id and its fills. Requires scope `trade`.
     #[answers(order: Order)]
     fn order_replace(
         idempotency_key: String,
-        /// Id of the order.
         order_id: IdOf<Order>,
-        /// New total number of shares; must be above the number that is filled.
+        /// New total number of shares; must be above the number already filled.
         quantity: Option<Decimal>,
         /// New limit price.
         limit_price: Option<MoneyInput>,

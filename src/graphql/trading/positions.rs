@@ -47,13 +47,13 @@ impl Position {
         self.0.cost_basis.into()
     }
 
-    /// Cost of one share on average. Null for a position that was sold completely.
+    /// Average cost of one share. Null for a position that was sold completely.
     fn average_cost(&self) -> Option<Money> {
         Price::average(self.0.cost_basis, self.0.quantity).map(Money::from)
     }
 
-    /// Change of the value since the last session before today closed; for shares bought today, since their
-    /// purchase. Null while market prices are unavailable.
+    /// Change of the value since the close of the last session before today; for shares bought today, since
+    /// their purchase. Null while market prices are unavailable.
     fn day_change(&self) -> Lookup<ValuationOf, Option<Money>> {
         let key = ValuationOf(self.0.account_id, self.0.instrument_id);
         lookup(Some(key), |_, valuation| Ok(valuation.map(|valuation| valuation.day_change.into())))

@@ -51,9 +51,9 @@ async fn start(ctx: &Context<'_>, symbols: Vec<String>) -> Result<()> {
         return Err(Refusal::invalid("symbols", format!("must be 1 to {MAX_SYMBOLS} symbols")).into());
     }
     let mut found = Vec::new();
-    for symbol in symbols {
-        let instrument = instruments::by_symbol(ctx.app(), &symbol).await?;
-        let instrument = instrument.ok_or_else(|| Refusal::not_found("symbols"))?;
+    for (position, symbol) in symbols.iter().enumerate() {
+        let instrument = instruments::by_symbol(ctx.app(), symbol).await?;
+        let instrument = instrument.ok_or_else(|| Refusal::not_found(&format!("symbols.{position}")))?;
         if !found.contains(&instrument) {
             found.push(instrument);
         }

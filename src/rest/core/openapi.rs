@@ -32,7 +32,8 @@ pub fn document() -> Value {
         "info": {
             "title": "Coffer",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Brokerage accounts, and users who sign in. Every path works with and without a \
+            "description": "Two APIs: brokerage accounts (`/v1`), and users who sign in (`/account/v1` and \
+                `/two_factor_authentication/v1`). Every path works with and without a \
                 trailing slash. Amounts and quantities in responses are strings. Ids are opaque. An id \
                 that is malformed, unknown or belongs to another partner is reported as not found.",
         },

@@ -191,7 +191,7 @@ on_both! {
         assert_eq!(
             app.verify_passcode(&eve, &hash_code, &code).await.user_error("passcodeVerify"),
             &json!({
-                "code": "PHONE_TAKEN", "path": null, "message": "Phone number already has be taken.",
+                "code": "PHONE_TAKEN", "path": null, "message": "The phone number is already taken.",
             })
         );
         assert_eq!(

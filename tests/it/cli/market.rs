@@ -52,7 +52,7 @@ async fn bars_are_imported_whole_or_not_at_all() {
               vti,2026-07-10T13:30:00Z,1,1,1,1,1\n", "acme",
              "coffer: cannot import; nothing was imported: these symbols were not found: NONE (line 3), vti (line 4)"
                  .to_owned()),
-            (good, "real", "coffer: cannot import; nothing was imported: Only available in a sandbox.".to_owned()),
+            (good, "real", "coffer: cannot import; nothing was imported: Bars can be imported for a sandbox only; this partner is live.".to_owned()),
             (good, "none", "coffer: the partner \"none\" was not found; `coffer partners list` shows all".to_owned()),
             ("", "acme", format!("coffer: {path}: has no bars{nothing}")),
         ] {
@@ -86,7 +86,10 @@ async fn bars_are_imported_whole_or_not_at_all() {
         let seeded = run(&database_url, &["market", "seed", "7", "--partner", "acme"]);
         assert_eq!(printed(seeded), "The simulated prices of acme now follow from the seed 7.\n");
         let refused = run(&database_url, &["market", "seed", "7", "--partner", "real"]);
-        assert_eq!(complaint(&refused), "coffer: cannot set the seed: Only available in a sandbox.");
+        assert_eq!(
+            complaint(&refused),
+            "coffer: cannot set the seed: Only available in a sandbox; this partner is live."
+        );
     }
 }
 
@@ -167,6 +170,20 @@ async fn story(app: &TestApp, seed: &str, bars: &str) -> String {
     send(advance, json!({ "to": "2026-07-10T13:45:00Z" })).await;
     send(ORDER_PLACE, customer.order("s", "SELL", "KO", "4")).await;
     push("KO", "2026-07-10T13:46:00Z").await;
+    // A session of imported bars, with more shares ordered than the first minutes can fill.
+    send(advance, json!({ "to": "2026-07-13T13:30:30Z" })).await;
+    let order = async |key: &str, side: &str, quantity: &str, more: Value| {
+        let mut input = customer.order(key, side, "SCHB", quantity);
+        input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        send(ORDER_PLACE, input).await
+    };
+    order("l", "BUY", "30", json!({ "type": "LIMIT", "limitPrice": { "amount": "19.85" } })).await;
+    order("t", "BUY", "4", json!({ "type": "STOP", "stopPrice": { "amount": "20.15" } })).await;
+    order("n", "BUY", "1", json!({ "type": "LIMIT", "limitPrice": { "amount": "1.00" } })).await;
+    send(advance, json!({ "to": "2026-07-13T14:10:10Z" })).await;
+    let both = json!({ "type": "STOP_LIMIT", "stopPrice": { "amount": "19.90" }, "limitPrice": { "amount": "19.85" } });
+    order("sl", "SELL", "20", both).await;
+    order("i", "SELL", "9", json!({ "timeInForce": "IOC" })).await;
     send(advance, json!({ "to": "2026-07-14T16:00:00Z" })).await;
     printed(run(&app.database_url, &["events", "export", "--partner", "story"]))
 }
@@ -182,6 +199,15 @@ async fn the_same_seed_bars_and_commands_give_the_same_export() {
             writeln!(text, "{symbol},2026-07-09T20:{minute:02}:00Z,{price},{price},{price},{price},{minute}")
                 .unwrap();
         }
+    }
+    for minute in 0..390 {
+        let time = "2026-07-13T13:30:00Z".parse::<chrono::DateTime<chrono::Utc>>().unwrap();
+        let time = (time + chrono::TimeDelta::minutes(minute)).format("%Y-%m-%dT%H:%M:%SZ");
+        let cents = |minute: i64| 1_980 + minute * 53 % 40;
+        let (open, close) = (cents(minute), cents(minute + 1));
+        let [open, high, low, close] = [open, open.max(close) + 7, open.min(close) - 7, close]
+            .map(|cents| format!("{}.{:02}", cents / 100, cents % 100));
+        writeln!(text, "SCHB,{time},{open},{high},{low},{close},{}", 40 + minute % 30).unwrap();
     }
     fs::write(&path, text).unwrap();
     let options = || Options { without_timers: true, ..Options::default() };

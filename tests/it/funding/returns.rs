@@ -43,7 +43,7 @@ pub async fn timeline(app: &TestApp, id: &str) -> Vec<String> {
         .collect()
 }
 
-async fn deposit(app: &TestApp, customer: &Customer, key: &str, amount: &str) -> String {
+pub async fn deposit(app: &TestApp, customer: &Customer, key: &str, amount: &str) -> String {
     let created = app.gql(DEPOSIT_CREATE, json!({ "input": customer.deposit(key, amount) })).await;
     created.entity("depositCreate", "transfer")["id"].as_str().unwrap().to_owned()
 }

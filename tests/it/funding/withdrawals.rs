@@ -4,12 +4,12 @@ use super::returns::{CANCEL, balances, returned, settings, status, timeline, tra
 use crate::support::{Customer, TestApp, WITHDRAWAL_CREATE, on_both};
 use serde_json::{Value, json};
 
-async fn withdraw(app: &TestApp, customer: &Customer, key: &str, amount: &str) -> Value {
+pub async fn withdraw(app: &TestApp, customer: &Customer, key: &str, amount: &str) -> Value {
     let created = app.gql(WITHDRAWAL_CREATE, json!({ "input": customer.deposit(key, amount) })).await;
     created.entity("withdrawalCreate", "transfer").clone()
 }
 
-fn id_of(transfer: &Value) -> String {
+pub fn id_of(transfer: &Value) -> String {
     transfer["id"].as_str().unwrap().to_owned()
 }
 

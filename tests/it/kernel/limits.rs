@@ -137,7 +137,7 @@ async fn two_servers_on_one_database_share_the_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_server_loses_at_most_one_share() {
+async fn a_killed_server_loses_at_most_one_reserved_part() {
     let folder = Folder::new();
     let database_url = format!("sqlite:{}", folder.0.join("coffer.db").display());
     let key = create_key(&database_url);
@@ -271,7 +271,7 @@ on_both! {
         }
     }
 
-    async fn a_returned_share_can_be_used_by_another_server(app: TestApp) {
+    async fn a_returned_part_can_be_used_by_another_server(app: TestApp) {
         let second = start(app.app.db.clone(), app.app.vault.clone(), Options::default().setup);
         let limit = Limit::allowance("shared", 100, Duration::from_secs(60));
         let spend = |app| spend(app, limit, b"x");

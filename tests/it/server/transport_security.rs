@@ -178,7 +178,7 @@ async fn half_handshakes_and_idle_tls_connections_do_not_block_others() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hangup_reloads_the_certificate() {
+async fn sighup_reloads_the_certificate() {
     let mut site = Site::new();
     let mut command = coffer(&site.database_url);
     command
@@ -214,7 +214,7 @@ async fn a_hangup_reloads_the_certificate() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hangup_without_a_certificate_does_not_end_the_server() {
+async fn sighup_without_a_certificate_does_not_end_the_server() {
     let site = Site::new();
     let server = Process::start(&site.database_url, &["serve", "--empty"]).await;
     server.signal("HUP");

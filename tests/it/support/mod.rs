@@ -448,11 +448,16 @@ impl TestApp {
         self.stop.send_replace(true);
     }
 
-    /// Stops this server's tasks, as a crash would, and starts another with the same database.
-    pub async fn restarted(mut self, options: Options) -> Self {
-        for task in self.tasks.drain(..) {
+    /// Stops this server's tasks, as a crash would.
+    pub fn kill(&self) {
+        for task in &self.tasks {
             task.abort();
         }
+    }
+
+    /// Stops this server's tasks, as a crash would, and starts another with the same database.
+    pub async fn restarted(mut self, options: Options) -> Self {
+        self.kill();
         let (url, folder) = (self.database_url.clone(), self.folder.take());
         Self::over(url, folder, self.documents.clone(), options).await
     }
@@ -465,9 +470,7 @@ impl TestApp {
 
 impl Drop for TestApp {
     fn drop(&mut self) {
-        for task in &self.tasks {
-            task.abort();
-        }
+        self.kill();
     }
 }
 

@@ -40,6 +40,16 @@ impl<'a> Trader<'a> {
         self.app.gql(ORDER_PLACE, json!({ "input": input })).await
     }
 
+    async fn preview(&self, account: &str, side: &str, quantity: &str, more: Value) -> Value {
+        let mut input = json!({ "accountId": account, "symbol": "VTI", "side": side, "quantity": quantity });
+        input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let query = "query($input: OrderPreviewInput!) { orderPreview(input: $input) { estimate { amount { amount } \
+            lots { lot { id } quantity proceeds { amount } costBasis { amount } disallowedLoss { amount } \
+            gain { amount } term } washSales { cause quantity loss { amount } forfeitedLoss { amount } windowEndsOn } \
+            estimatedTax { amount } } userErrors { code path message } } }";
+        self.app.gql(query, json!({ "input": input })).await.data()["orderPreview"].clone()
+    }
+
     async fn trade_in(&mut self, account: &str, side: &str, quantity: &str, price: &str, more: Value) {
         self.app.quote("VTI", price, price).await;
         let placed = self.place(account, side, quantity, more).await;
@@ -99,6 +109,10 @@ impl<'a> Trader<'a> {
         let variables = json!({ "id": self.customer.user_id, "view": view });
         self.app.gql(query, variables).await.data()["gainsReport"].clone()
     }
+}
+
+fn amount(text: &str) -> Value {
+    json!({ "amount": text })
 }
 
 async fn count(app: &TestApp, table: &str) -> i64 {
@@ -207,6 +221,145 @@ on_both! {
         assert_eq!((after.0, after.1, after.2), (before.0 + 1, before.1, before.2 + 6));
     }
 
+    async fn an_order_names_at_most_100_lots(app: TestApp) {
+        let mut ada = Trader::funded(&app, "1000.00").await;
+        let account = ada.customer.account_id.clone();
+        ada.trade("BUY", "1", "10.00").await;
+        let bought = ada.lot_ids(&account).await.remove(0);
+        let ids = |count: usize| {
+            let others = (1..count).map(|number| {
+                let mut id = bought.clone();
+                id.replace_range(30..34, &format!("{number:04x}"));
+                id
+            });
+            others.chain([bought.clone()]).collect::<Vec<_>>()
+        };
+        for (ids, code, message) in [
+            (ids(101), "INVALID", "lotIds must have at most 100 ids"),
+            (ids(100), "NOT_FOUND", "lotIds was not found"),
+        ] {
+            let error = json!({ "code": code, "path": ["lotIds"], "message": message });
+            let refused = ada.place(&account, "SELL", "1", json!({ "lotIds": ids })).await;
+            assert_eq!(refused.user_error("orderPlace"), &error);
+            let preview = ada.preview(&account, "SELL", "1", json!({ "lotIds": ids })).await;
+            assert_eq!(preview, json!({ "estimate": null, "userErrors": [error] }));
+        }
+        ada.trade_in(&account, "SELL", "1", "10.00", json!({ "lotIds": ids(1) })).await;
+    }
+
+    async fn a_preview_shows_the_lots_that_a_sale_would_sell_and_the_tax(app: TestApp) {
+        let mut ada = Trader::funded(&app, "10000.00").await;
+        let account = ada.customer.account_id.clone();
+        let retirement = ada.other_account(json!({ "taxTreatment": "ROTH_IRA" }), "1000.00").await;
+        for price in ["10.00", "30.00", "20.00"] {
+            ada.trade("BUY", "3", price).await;
+        }
+        let lots = ada.lot_ids(&account).await;
+        app.quote("VTI", "25.00", "25.00").await;
+        let rates = async |patch: Value| {
+            let set = "mutation($input: PartnerSettingsUpdateInput!) { partnerSettingsUpdate(input: $input) { \
+                partner { settings { shortTermTaxRate longTermTaxRate } } userErrors { message } } }";
+            let set = app.gql(set, json!({ "input": { "patch": patch } })).await;
+            let settings = set.entity("partnerSettingsUpdate", "partner")["settings"].clone();
+            json!([settings["shortTermTaxRate"], settings["longTermTaxRate"]])
+        };
+        let row = |lot: usize, quantity: &str, proceeds: &str, cost: &str, disallowed: &str, gain: &str| {
+            json!({ "lot": { "id": lots[lot] }, "quantity": quantity, "proceeds": amount(proceeds),
+                "costBasis": amount(cost), "disallowedLoss": amount(disallowed), "gain": amount(gain),
+                "term": "SHORT" })
+        };
+        let wash = |cause: &str, quantity: &str, loss: &str, forfeited: &str, ends: &str| {
+            json!([{ "cause": cause, "quantity": quantity, "loss": amount(loss), "forfeitedLoss": amount(forfeited),
+                "windowEndsOn": ends }])
+        };
+        let sale = async |ada: &Trader<'_>, quantity: &str, more: Value| {
+            let preview = ada.preview(&account, "SELL", quantity, more).await;
+            let estimate = &preview["estimate"];
+            json!([estimate["lots"], estimate["washSales"], estimate["estimatedTax"]])
+        };
+        // The lot bought last replaces the share that is sold at a loss.
+        let fifo = json!([row(0, "3", "75.00", "30.00", "0.00", "45.00"),
+            row(1, "1", "25.00", "30.00", "5.00", "0.00")]);
+        let washed = wash("EARLIER_PURCHASE", "1", "5.00", "0.00", "2026-08-09");
+        assert_eq!(sale(&ada, "4", json!({})).await, json!([fifo, washed, null]));
+        assert_eq!(rates(json!({ "shortTermTaxRate": "24" })).await, json!(["24", null]));
+        assert_eq!(sale(&ada, "4", json!({})).await[2], json!(null));
+        assert_eq!(rates(json!({ "longTermTaxRate": "15" })).await, json!(["24", "15"]));
+        assert_eq!(sale(&ada, "4", json!({})).await, json!([fifo, washed, amount("10.80")]));
+        let hifo = json!([row(1, "3", "75.00", "90.00", "15.00", "0.00"),
+            row(2, "1", "25.00", "20.00", "0.00", "5.00")]);
+        assert_eq!(
+            sale(&ada, "4", json!({ "lotMethod": "HIFO" })).await,
+            json!([hifo, wash("EARLIER_PURCHASE", "3", "15.00", "0.00", "2026-08-09"), amount("1.20")])
+        );
+        let named = json!([row(2, "3", "75.00", "60.00", "0.00", "15.00"),
+            row(0, "1", "25.00", "10.00", "0.00", "15.00")]);
+        assert_eq!(
+            sale(&ada, "4", json!({ "lotIds": [lots[2], lots[0]] })).await,
+            json!([named, [], amount("7.20")])
+        );
+        // At the limit price of the order.
+        let limited = sale(&ada, "1", json!({ "type": "LIMIT", "limitPrice": amount("40.00") })).await;
+        assert_eq!(limited, json!([[row(0, "1", "40.00", "10.00", "0.00", "30.00")], [], amount("7.20")]));
+        let refused = ada.preview(&account, "SELL", "4", json!({ "lotIds": [lots[2]] })).await;
+        assert_eq!(
+            refused,
+            json!({ "estimate": null, "userErrors": [{ "code": "INSUFFICIENT_POSITION", "path": ["lotIds"],
+                "message": "The lots have fewer shares than this order. Name more lots." }] })
+        );
+
+        // Without purchases of the last 30 days, only later ones disallow the loss.
+        app.advance_to("2026-08-20T16:00:00Z").await;
+        app.quote("VTI", "15.00", "15.00").await;
+        let all = json!([row(0, "3", "45.00", "30.00", "0.00", "15.00"),
+            row(1, "3", "45.00", "90.00", "0.00", "-45.00"), row(2, "3", "45.00", "60.00", "0.00", "-15.00")]);
+        assert_eq!(
+            sale(&ada, "9", json!({})).await,
+            json!([all, wash("LATER_PURCHASE", "6", "60.00", "0.00", "2026-09-19"), amount("0.00")])
+        );
+        ada.trade_in(&account, "SELL", "6", "15.00", json!({ "lotIds": [lots[1], lots[2]] })).await;
+        let purchase = async |ada: &Trader<'_>, account: &str| {
+            let preview = ada.preview(account, "BUY", "2", json!({})).await;
+            let estimate = &preview["estimate"];
+            json!([estimate["lots"], estimate["washSales"], estimate["estimatedTax"]])
+        };
+        app.advance_to("2026-09-18T16:00:00Z").await;
+        let washed = wash("EARLIER_SALE", "2", "30.00", "0.00", "2026-09-19");
+        assert_eq!(purchase(&ada, &account).await, json!([[], washed, null]));
+        let lost = wash("EARLIER_SALE", "2", "30.00", "30.00", "2026-09-19");
+        assert_eq!(purchase(&ada, &retirement).await, json!([[], lost, null]));
+        // What it said happens.
+        ada.trade_in(&account, "BUY", "2", "15.00", json!({})).await;
+        assert_eq!(ada.lots(&account).await[0], ["2", "60.00", "30.00", "2026-09-18", "2026-08-08"]);
+        app.advance_to("2026-09-21T16:00:00Z").await;
+        assert_eq!(purchase(&ada, &account).await, json!([[], [], null]));
+
+        app.advance_to("2027-07-12T16:00:00Z").await;
+        let long = sale(&ada, "1", json!({})).await;
+        let facts = json!([long[0][0]["term"], long[0][0]["gain"], long[2]]);
+        assert_eq!(facts, json!(["LONG", amount("5.00"), amount("0.75")]));
+        assert_eq!(rates(json!({ "longTermTaxRate": null })).await, json!(["24", null]));
+        assert_eq!(sale(&ada, "1", json!({})).await[2], json!(null));
+        assert_eq!(app.audit().await.wrong, None);
+    }
+
+    /// A preview answers while another transaction has locked all that an order locks.
+    async fn a_preview_takes_no_lock(app: TestApp) {
+        let mut ada = Trader::funded(&app, "1000.00").await;
+        let account = ada.customer.account_id.clone();
+        ada.trade("BUY", "2", "10.00").await;
+        let tx = app.app.db.write().await.unwrap();
+        for table in ["partner", "account", "tax_lot"] {
+            tx.execute_unprepared(&format!("UPDATE {table} SET id = id")).await.unwrap();
+        }
+        tx.execute_unprepared("UPDATE ledger_account SET held = held").await.unwrap();
+        for side in ["BUY", "SELL"] {
+            let preview = ada.preview(&account, side, "1", json!({})).await;
+            assert_eq!(preview["estimate"]["amount"], amount("10.00"), "{preview}");
+        }
+        drop(tx);
+    }
+
     async fn a_loss_moves_to_the_shares_that_replace_those_sold(app: TestApp) {
         // Publication 550 of the IRS: bought for $1,000, sold for $750, and bought again for $800 within 30 days.
         let mut ada = Trader::funded(&app, "5000.00").await;
@@ -249,7 +402,7 @@ on_both! {
         assert_eq!(app.audit().await.wrong, None);
     }
 
-    async fn a_persons_accounts_wash_each_other_and_a_retirement_account_loses_the_loss(app: TestApp) {
+    async fn wash_sales_are_found_in_all_accounts_of_a_person_and_a_retirement_account_loses_the_loss(app: TestApp) {
         let mut ada = Trader::funded(&app, "5000.00").await;
         let account = ada.customer.account_id.clone();
         let retirement = ada.other_account(json!({ "taxTreatment": "ROTH_IRA" }), "1000.00").await;
@@ -272,7 +425,7 @@ on_both! {
             ada.rows(&joint, "positions", "quantity costBasis").await,
             [["20", "230.00"]]
         );
-        // A loss in the retirement account is none.
+        // No loss of the retirement account counts for taxes.
         ada.trade_in(&retirement, "SELL", "50", "7.00", json!({})).await;
         ada.trade("BUY", "10", "7.00").await;
         assert_eq!(ada.gains(&retirement).await, [["50", "350.00", "400.00", "0.00", "-50.00", "SHORT"]]);

@@ -2,10 +2,13 @@
 
 use crate::support::{TestApp, on_both};
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::trading::{
-    bars::{self, Bar, Touch},
-    instruments,
-    market::{self, Quote},
+use domain::{
+    kernel::db::Pool,
+    trading::{
+        bars::{Bar, Bars, Touch},
+        instruments,
+        market::{self, Quote},
+    },
 };
 use entity::{
     Price, instrument,
@@ -37,9 +40,17 @@ async fn partner(app: &TestApp) -> partner::Model {
     partner::Entity::find_by_id(app.partner.id).one(&app.app.db.read).await.unwrap().unwrap()
 }
 
+fn bars_of<'a>(
+    app: &'a TestApp,
+    partner: &'a partner::Model,
+    instrument: &'a instrument::Model,
+) -> Bars<'a, Pool> {
+    Bars { app: &app.app, connection: &app.app.db.read, partner, instrument }
+}
+
 async fn between(app: &TestApp, from: &str, to: &str) -> Vec<Bar> {
     let (partner, vti) = (partner(app).await, vti(app).await);
-    bars::between(&app.app, &app.app.db.read, &partner, &vti, at(from), at(to)).await.unwrap()
+    bars_of(app, &partner, &vti).between(at(from)..at(to)).await.unwrap()
 }
 
 async fn quote(app: &TestApp, at: DateTime<Utc>) -> Quote {
@@ -119,10 +130,9 @@ on_both! {
         assert_eq!(starts(&bars), ["2026-11-27T17:59:00Z"]);
         let (partner, vti) = (partner(&app).await, vti(&app).await);
         assert_eq!(partner.market_hours, MarketHours::Nyse);
-        let first = bars::first(
-            &app.app, &app.app.db.read, &partner, &vti, at("2026-11-27T18:00:00Z"), at("2026-12-01T00:00:00Z"),
-        );
-        assert_eq!(first.await.unwrap().unwrap().starts_at, at("2026-11-30T14:30:00Z"));
+        let bars = bars_of(&app, &partner, &vti);
+        let first = bars.first(at("2026-11-27T18:00:00Z")..at("2026-12-01T00:00:00Z")).await;
+        assert_eq!(first.unwrap().unwrap().starts_at, at("2026-11-30T14:30:00Z"));
     }
 
     async fn the_first_bar_that_touches_a_price_is_found(app: TestApp) {
@@ -130,8 +140,7 @@ on_both! {
         let range = (at("2026-07-09T19:00:00Z"), at("2026-07-13T14:30:00Z"));
         let touching = async |app: &TestApp, touch: Touch| {
             let (partner, vti) = (partner(app).await, vti(app).await);
-            let found = bars::first_touching(&app.app, &app.app.db.read, &partner, &vti, range.0, range.1, touch);
-            found.await.unwrap()
+            bars_of(app, &partner, &vti).first_touching(range.0..range.1, touch).await.unwrap()
         };
         for turn in 0..2 {
             let all = between(&app, "2026-07-09T19:00:00Z", "2026-07-13T14:30:00Z").await;
@@ -198,7 +207,7 @@ on_both! {
         let (other, _) = app.other_partner("another").await;
         let vti = vti(&app).await;
         let (from, to) = (at("2026-07-10T13:31:00Z"), at("2026-07-10T13:33:00Z"));
-        let elsewhere = bars::between(&app.app, &app.app.db.read, &other, &vti, from, to).await.unwrap();
+        let elsewhere = bars_of(&app, &other, &vti).between(from..to).await.unwrap();
         assert_eq!(elsewhere.len(), 2);
         assert_eq!(app.audit().await.wrong, None);
     }
@@ -301,7 +310,7 @@ on_both! {
     }
 
     async fn charts_are_bounded(app: TestApp) {
-        let too_long = "from is too long before the end: at most 1000 bars that cover 100000 minutes of market hours \
+        let too_long = "from is too long before `to`, by default the present: at most 1000 bars that cover 100000 minutes of market hours \
             are returned at once";
         for (from, to, interval, message) in [
             ("2026-07-08T23:19:00Z", None, "ONE_MINUTE", Some(too_long)),

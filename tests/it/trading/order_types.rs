@@ -747,7 +747,7 @@ async fn each_fill_of_an_order_opens_or_closes_tax_lots() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_change_of_a_day_counts_from_the_last_bar_of_the_session_before() {
+async fn day_change_counts_from_the_last_bar_of_the_previous_session() {
     for app in each().await {
         let ada = app.funded_customer("Ada", "5000.00").await;
         let id = routed(&app, ada.order("b", "BUY", "VTI", "2")).await;

@@ -122,7 +122,7 @@ on_both! {
         for (key, symbols, code, message) in [
             (&app.key, vec![], "BAD_USER_INPUT", "symbols must be 1 to 50 symbols"),
             (&app.key, many, "BAD_USER_INPUT", "symbols must be 1 to 50 symbols"),
-            (&app.key, vec!["VTI", "NONE"], "NOT_FOUND", "symbols was not found"),
+            (&app.key, vec!["VTI", "NONE"], "NOT_FOUND", "symbols.1 was not found"),
             (&trading, vec!["VTI"], "FORBIDDEN", "The credential lacks the scope `read`."),
             (&live, vec!["VTI"], "UNAVAILABLE", "No market is configured for live partners."),
         ] {

@@ -9,7 +9,7 @@
 //! COMMIT and ROLLBACK are plain statements here, and a connection in an unknown state is closed.
 
 use crate::Error;
-use futures_util::TryFutureExt;
+use futures_util::{TryFutureExt, TryStreamExt};
 use sea_orm::{
     ConnAcquireErr, ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement,
     Values,
@@ -32,6 +32,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
+use tracing::{Dispatch, dispatcher};
 
 /// How long a caller waits for a connection.
 pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -292,6 +293,11 @@ impl Leased {
     }
 }
 
+/// Creates the rows of a statement outside the span of the request, which the driver would enter again for each row.
+fn outside_span<T>(create: impl FnOnce() -> T) -> T {
+    dispatcher::with_default(&Dispatch::none(), create)
+}
+
 /// Runs one statement on either kind of connection.
 macro_rules! run {
     ($leased:ident, $kind:path, $connection:ident => $answer:expr) => {{
@@ -336,9 +342,7 @@ impl Leased {
     pub async fn query_all(&mut self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         let (text, values) = self.announced(statement);
         run!(self, DbErr::Query, connection => {
-            sqlx::query_with(text, values)
-                .fetch_all(connection)
-                .map_ok(|rows| rows.into_iter().map(QueryResult::from).collect())
+            outside_span(|| sqlx::query_with(text, values).fetch(connection)).map_ok(QueryResult::from).try_collect()
         })
     }
 }

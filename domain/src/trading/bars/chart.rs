@@ -63,7 +63,7 @@ pub async fn chart(
     instrument: &instrument::Model,
     range: ChartRange,
 ) -> Result<Vec<Bar>> {
-    let market = market::of(app, partner)?;
+    let source = market::of(app, partner)?;
     let now = clock::now_of(partner);
     let ChartRange { from, to, interval } = range;
     if to.is_some_and(|to| to <= from) {
@@ -73,7 +73,7 @@ pub async fn chart(
     let slots = slots(partner, from, to, now, interval)?;
     let (Some(first), Some(last)) = (slots.first(), slots.last()) else { return Ok(Vec::new()) };
     let sources = Sources::of(connection, partner, instrument, first.start..last.end).await?;
-    let (seed, base) = (partner.market_seed.unsigned_abs(), instrument.base_price.units());
+    let series = market::series(partner, instrument);
     let stored: Vec<bar::Model> = match &sources.stored {
         Some(range) => rows(partner, instrument, range).all(connection).await?,
         None => Vec::new(),
@@ -85,7 +85,7 @@ pub async fn chart(
         let end = whole_minute(slot.end.min(sources.simulated.end));
         if slot.start < end {
             let minutes = u32::try_from((end - slot.start).num_minutes()).unwrap_or_default();
-            let simulated = market.bar(seed, &instrument.symbol, base, slot.start, minutes);
+            let simulated = source.bar(series, slot.start, minutes);
             bar = Some(Bar::of(simulated, slot.start)?);
         }
         // Bars outside of sessions.
@@ -125,7 +125,7 @@ fn slots(
 ) -> Result<Vec<Range<DateTime<Utc>>>> {
     let too_many = || {
         let text = format!(
-            "is too long before the end: at most {MAX_BARS} bars that cover {MAX_MINUTES} minutes of market hours are \
+            "is too long before `to`, by default the present: at most {MAX_BARS} bars that cover {MAX_MINUTES} minutes of market hours are \
              returned at once"
         );
         Error::from(Refusal::invalid("from", text))

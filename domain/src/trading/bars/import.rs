@@ -49,7 +49,12 @@ pub async fn import(
     report: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Imported> {
     if partner.mode != Mode::Sandbox {
-        return Err(Refusal::new(Code::SandboxOnly, "", "Only available in a sandbox.").into());
+        return Err(Refusal::new(
+            Code::SandboxOnly,
+            "",
+            "Bars can be imported for a sandbox only; this partner is live.",
+        )
+        .into());
     }
     let times = || file.bars.iter().map(|line| line.bar.starts_at);
     let (Some(first), Some(last)) = (times().min(), times().max()) else {

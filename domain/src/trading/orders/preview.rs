@@ -1,24 +1,20 @@
-//! Previews: what an order would hold, cost or earn.
+//! Previews: what an order would hold, cost or earn, and what it would do to tax lots.
 
-use super::{PlaceOrder, reference_price};
+use super::{CASH, Decision, PAYING, PlaceOrder, Side, View, decision::reference_price};
 use crate::{
-    Actor, Error, Result, Scope,
-    kernel::{
-        app::App,
-        clock,
-        command::{Command, CommandContext},
-        ledger,
+    Actor, Error, Result, Scope, accounts,
+    kernel::{app::App, clock, command::Command, ledger::of_kinds, partner_settings::PartnerSettings},
+    trading::{
+        lots::estimates::{self, SaleEstimate, WashSale},
+        receivables,
+        restrictions::is_settled_cash_only,
     },
-    trading::{instruments, market, restrictions::is_settled_cash_only},
 };
-use entity::{
-    Money, Price, Quantity, account,
-    ledger_account::LedgerKind,
-    order::{self, Side},
-};
+use entity::{Kind, Money, Price, Quantity, account::TaxTreatment, fill, ledger_account, lot_closing, order};
+use sea_orm::ConnectionTrait;
 
-/// What an order would do if it was placed now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What an order would do if it were placed now.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Preview {
     pub side: Side,
     pub quantity: Quantity,
@@ -33,56 +29,107 @@ pub struct Preview {
     pub held_shares: Quantity,
     /// Buying power while it holds its cash.
     pub buying_power: Money,
+    /// What a sale would sell of each tax lot, in the order in which the lots are sold.
+    pub closings: Vec<lot_closing::Model>,
+    /// Losses that it would disallow, or that later purchases could.
+    pub wash_sales: Vec<WashSale>,
+    /// Tax on the gains of a sale. None for a purchase, and without rates in the partner's settings.
+    pub tax: Option<Money>,
 }
 
-/// Returns what an order would hold, cost or earn, or the refusal that it would get; changes nothing. Requires
-/// scope `trade`.
+/// Returns what an order would hold, cost or earn if it was filled completely at the price at which it is valued, or
+/// the refusal that it would get; changes and locks nothing. Requires scope `trade`.
 ///
-/// The order is placed in a transaction that is rolled back, so that the answer is the one that `PlaceOrder` would
-/// give.
-pub async fn preview(app: &App, actor: &Actor, place: PlaceOrder) -> Result<Preview> {
+/// The order is decided as `PlaceOrder` would decide it. Pass a snapshot, so that all figures are of one state.
+pub async fn preview(
+    app: &App,
+    connection: &impl ConnectionTrait,
+    actor: &Actor,
+    place: PlaceOrder,
+) -> Result<Preview> {
     let caller = actor.self_or_caller(Scope::Trade)?;
     place.check(caller.mode)?;
-    let tx = app.db.write().await?;
-    let partner = clock::partner(&tx, caller.access_scope.partner_id).await?;
-    let ctx = CommandContext {
+    let partner = clock::partner(connection, caller.access_scope.partner_id).await?;
+    let view = View {
         app,
-        tx: &tx,
+        connection,
         partner: &partner,
         access_scope: caller.access_scope,
-        actor_id: Some(caller.principal_id),
         now: clock::now_of(&partner),
     };
-    let order = place.execute(&ctx).await?;
-    of(&ctx, &order).await
+    let account_id = match place.account_id {
+        Some(id) => id,
+        None => accounts::only_one(connection, view.access_scope).await?,
+    };
+    let (account, cash) =
+        accounts::usable_with_cash_now(connection, view.access_scope, account_id, &PAYING).await?;
+    let decision = view.decide(&place, account, &cash).await?;
+    of(&view, &place, &decision, &cash).await
 }
 
-async fn of(ctx: &CommandContext<'_>, order: &order::Model) -> Result<Preview> {
-    let instrument = instruments::of_order(ctx.app, order).await?;
-    let quote = market::quote(ctx.app, ctx.tx, ctx.partner, &instrument, ctx.now).await?;
-    let price = match order.side {
-        Side::Buy => quote.ask,
-        Side::Sell => quote.bid,
-    };
-    let price = reference_price(order, price);
+async fn of<C: ConnectionTrait>(
+    view: &View<'_, C>,
+    place: &PlaceOrder,
+    decision: &Decision,
+    cash: &[ledger_account::Model],
+) -> Result<Preview> {
+    let Decision { account, order, quote, holds, .. } = decision;
+    let price = reference_price(order, if order.side == Side::Buy { quote.ask } else { quote.bid });
     let amount = Money::cost(order.quantity, price);
-    let held: i64 = ledger::open_holds(ctx.tx, order.id).await?.iter().map(|hold| hold.left).sum();
-    let [cash, unsettled] =
-        ledger::lock(ctx.tx, order.account_id, [LedgerKind::Cash, LedgerKind::Unsettled]).await?;
+    let amount = amount.ok_or_else(|| Error::broken("the amount of a preview exceeds 64 bits"))?;
+    let held: i64 = holds.iter().map(|(_, amount)| amount).sum();
     let (held_cash, held_shares) = match order.side {
         Side::Buy => (held, 0),
         Side::Sell => (0, held),
     };
-    let account = ctx.tx.row::<account::Entity>(order.account_id).await?;
-    let only_settled = account.is_some_and(|account| is_settled_cash_only(&account, ctx.now));
-    let proceeds = if only_settled { 0 } else { unsettled.available() };
+    let owes = receivables::owed(cash).is_positive();
+    let [cash, unsettled] = of_kinds(cash, CASH)?;
+    let proceeds = if is_settled_cash_only(account, view.now) { 0 } else { unsettled.available() };
+    let power = if owes { 0 } else { cash.available() + proceeds - held_cash };
+    let fill = filled(view, order, price, amount);
+    let ids = view.app.ids;
+    let SaleEstimate { closings, wash_sales } = match order.side {
+        Side::Buy => SaleEstimate {
+            closings: Vec::new(),
+            wash_sales: estimates::of_purchase(ids, view.connection, order, &fill).await?,
+        },
+        Side::Sell => estimates::of_sale(ids, view.connection, order, &place.lots.lot_ids, &fill).await?,
+    };
+    let settings = PartnerSettings::at(view.partner, view.now)?;
+    let rates = settings.short_term_tax_rate.zip(settings.long_term_tax_rate);
+    let taxed = if account.tax_treatment == TaxTreatment::Taxable { &closings[..] } else { &[] };
     Ok(Preview {
         side: order.side,
         quantity: order.quantity,
         price,
-        amount: amount.ok_or_else(|| Error::broken("the amount of a preview exceeds 64 bits"))?,
+        amount,
         held_cash: Money::from_units(held_cash),
         held_shares: Quantity::from_units(held_shares),
-        buying_power: Money::from_units(cash.available() + proceeds),
+        buying_power: Money::from_units(power),
+        tax: rates
+            .filter(|_| order.side == Side::Sell)
+            .map(|(short, long)| estimates::tax(taxed, short, long)),
+        closings,
+        wash_sales,
     })
+}
+
+/// Returns the fill of the whole order at this price.
+fn filled<C>(view: &View<'_, C>, order: &order::Model, price: Price, amount: Money) -> fill::Model {
+    fill::Model {
+        id: view.app.ids.next(Kind::Fill),
+        partner_id: order.partner_id,
+        account_id: order.account_id,
+        order_id: order.id,
+        number: 1,
+        side: order.side,
+        quantity: order.quantity,
+        price,
+        amount,
+        execution_id: None,
+        explanation: None,
+        traded_at: view.now,
+        settles_at: view.now,
+        settled_at: None,
+    }
 }

@@ -1,7 +1,8 @@
 //! Replacing the price or the quantity of an open order.
 
 use super::{
-    RouteOrder, Status, cash_for, check_price, check_quantity, locked, too_expensive, too_many, worth,
+    CASH, RouteOrder, Status, cash_for, check_price, check_quantity, locked, require_open, too_expensive,
+    too_many, worth,
 };
 use crate::{
     Checks, Code, Error, Refusal, Result, Scope, accounts,
@@ -64,19 +65,22 @@ impl Command for ReplaceOrder {
             let text = "The order has already ended.";
             return Err(Refusal::new(Code::NotReplaceable, "orderId", text).into());
         }
-        super::require_open(ctx.partner.market_hours, ctx.now)?;
+        if working.order.withdrawal_id.is_some() {
+            let text = "The order sells shares for a withdrawal. Cancel the withdrawal.";
+            return Err(Refusal::new(Code::NotReplaceable, "orderId", text).into());
+        }
+        require_open(ctx.partner.market_hours, ctx.now)?;
         let before = working.order.clone();
         working.order = self.replaced(&before, &working.instrument.symbol)?;
         let quote = market::quote(ctx.app, ctx.tx, ctx.partner, &working.instrument, ctx.now).await?;
-        let open = working.order.quantity.minus(before.filled_quantity).unwrap_or_default();
         let needed = match working.order.side {
             Side::Buy => {
                 worth(&working.order, quote.ask)?;
-                cash_for(ctx, &working.order, open, quote.ask)?.units()
+                cash_for(&ctx.settings()?, &working.order, quote.ask)?.units()
             }
             Side::Sell => {
                 worth(&working.order, quote.bid)?;
-                open.units()
+                working.order.quantity.minus(before.filled_quantity).unwrap_or_default().units()
             }
         };
         let only_settled = is_settled_cash_only(&account, ctx.now);
@@ -155,8 +159,7 @@ impl ReplaceOrder {
         let held: i64 = ledger::open_holds(ctx.tx, order.id).await?.iter().map(|hold| hold.left).sum();
         match order.side {
             Side::Buy => {
-                let kinds = [LedgerKind::Cash, LedgerKind::Unsettled];
-                let [cash, unsettled] = ledger::lock(ctx.tx, order.account_id, kinds).await?;
+                let [cash, unsettled] = ledger::lock(ctx.tx, order.account_id, CASH).await?;
                 let proceeds = if only_settled { 0 } else { unsettled.available() };
                 Ok(too_expensive(cash.available() + proceeds + held, needed))
             }

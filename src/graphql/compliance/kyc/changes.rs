@@ -53,7 +53,6 @@ impl KycMutation {
     /// Checks the identity of a person who need not be a user. Requires scope `start` or `manage`.
     #[answers(kyc: Kyc = "The identity check. Null if the request was refused.")]
     fn kyc_start(
-        idempotency_key: Option<String>,
         /// Given name.
         first_name: String,
         /// Family name.
@@ -85,7 +84,6 @@ impl KycMutation {
     /// Requires scope `manage`.
     #[answers(kyc: Kyc = "The identity check. Null if the request was refused.")]
     fn kyc_answer(
-        idempotency_key: Option<String>,
         /// Id of the identity check.
         kyc_id: IdOf<Kyc>,
         /// One answer to each question.
@@ -105,7 +103,6 @@ impl KycMutation {
     /// Corrects the data of an undecided identity check and checks it again. Requires scope `manage`.
     #[answers(kyc: Kyc = "The identity check. Null if the request was refused.")]
     fn kyc_correct(
-        idempotency_key: Option<String>,
         /// Id of the identity check.
         kyc_id: IdOf<Kyc>,
         /// Corrected data.

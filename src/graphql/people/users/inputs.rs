@@ -120,7 +120,6 @@ impl UserMutation {
     /// `manage`.
     #[answers(user: User)]
     fn user_create(
-        idempotency_key: Option<String>,
         /// Given name.
         first_name: String,
         /// Family name.
@@ -152,8 +151,6 @@ impl UserMutation {
     /// repeats the identity check. Requires scope `manage`.
     #[answers(user: User)]
     fn user_update(
-        idempotency_key: Option<String>,
-        /// Id of the user.
         user_id: IdOf<User>,
         /// Changes to the user's data.
         patch: UserPatch,

@@ -9,12 +9,12 @@ use entity::user;
 /// Filter for users. A user must match all the fields that are given.
 #[derive(Clone, Default, InputObject)]
 pub struct UserFilter {
-    /// Only the users with this e-mail address; ASCII letters are compared without regard to case.
+    /// Only users with this e-mail address. The case of ASCII letters does not matter.
     email: Option<String>,
     /// Only users with one of these statuses. If omitted or empty, all users.
     statuses: Option<Vec<UserStatus>>,
-    /// Only users whose given or family name starts with this text; ASCII letters are compared without regard
-    /// to case.
+    /// Only users whose given or family name starts with this text. The case of ASCII letters does not
+    /// matter.
     name: Option<String>,
     /// Only users created at this time or later.
     created_from: Option<DateTime>,

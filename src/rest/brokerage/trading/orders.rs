@@ -211,7 +211,8 @@ struct Placed {
     /// `buy` or `sell`.
     #[schema(value_type = String, example = "buy")]
     side: Side,
-    /// Order status: `accepted`, `new`, `partially_filled`, `filled`, `canceled` or `rejected`.
+    /// Order status: `accepted`, `new`, `partially_filled`, `filled`, `canceled` or `rejected`. An expired
+    /// order is `canceled`.
     status: &'static str,
 }
 
@@ -241,7 +242,7 @@ struct OrderBody {
     placed: Placed,
     /// Time when the order was filled completely; null until then.
     filled_at: Option<String>,
-    /// Time when the order expired at the market close; null if it did not.
+    /// Time when the order expired; null if it did not.
     expired_at: Option<String>,
     /// Time when the order was canceled; null if it was not.
     canceled_at: Option<String>,

@@ -31,7 +31,7 @@ on_both! {
         assert_eq!(app.history().await.len(), 2);
     }
 
-    async fn a_check_through_graphql(app: TestApp) {
+    async fn a_check_runs_through_graphql(app: TestApp) {
         let start = "mutation($input: KycStartInput!) { kycStart(input: $input) {
             kyc { id token score outcome tags user { id } questionsExpireAt requirements questions { \
             questionId text answers { answerId text } } }
