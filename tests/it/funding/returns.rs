@@ -294,11 +294,11 @@ on_both! {
         let second = deposit(&app, &ada, "b", "100.00").await;
         assert_eq!(transfer(&app, &second).await["instantAmount"]["amount"], "0.00");
         let ben = app.customer("Ben").await;
-        let mut later = ben.deposit("a", "50.00");
+        let mut later = ben.deposit("ben-a", "50.00");
         later["investWhenSettled"] = json!(true);
         app.gql(DEPOSIT_CREATE, json!({ "input": later })).await.entity("depositCreate", "transfer");
         assert_eq!(balances(&app, &ben).await, "0.00 0.00 0.00 50.00 0.00 0.00");
-        deposit(&app, &ben, "b", "400.00").await;
+        deposit(&app, &ben, "ben-b", "400.00").await;
         assert_eq!(balances(&app, &ben).await, "200.00 200.00 0.00 250.00 0.00 0.00");
         app.quote("VTI", "100.00", "100.00").await;
         trade(&app, &ada, "buy", "BUY", "2").await;

@@ -364,8 +364,8 @@ async fn transfers_in_every_state(app: &TestApp) {
     withdraw(app, &ada, "completed", "50.00").await;
     let returned_withdrawal = id_in(&withdraw(app, &ada, "returned", "60.00").await);
     let canceled_withdrawal = id_in(&withdraw(app, &ada, "canceled", "70.00").await);
-    let canceled_deposit = deposit(app, &ada, "canceled deposit", "20.00").await;
-    let returned_deposit = deposit(app, &ada, "returned deposit", "30.00").await;
+    let canceled_deposit = deposit(app, &ada, "canceled-deposit", "20.00").await;
+    let returned_deposit = deposit(app, &ada, "returned-deposit", "30.00").await;
     for id in [canceled_withdrawal, canceled_deposit] {
         let input = json!({ "input": { "idempotencyKey": id, "transferId": id } });
         app.gql(CANCEL, input).await.entity("transferCancel", "transfer");
@@ -375,12 +375,12 @@ async fn transfers_in_every_state(app: &TestApp) {
     returned(app, &returned_deposit, "R06").await;
     let limit = json!({ "amount": "300" });
     settings(app, json!({ "instantLimit": limit, "accountInstantLimit": limit })).await;
-    deposit(app, &ada, "submitted deposit", "25.00").await;
+    deposit(app, &ada, "submitted-deposit", "25.00").await;
     withdraw(app, &ada, "submitted", "40.00").await;
     app.advance_to("2026-07-17T04:00:00Z").await;
     withdraw(app, &ada, "awaiting", "600.00").await;
     app.advance_to("2026-07-17T04:00:01Z").await;
-    deposit(app, &ada, "pending deposit", "15.00").await;
+    deposit(app, &ada, "pending-deposit", "15.00").await;
     withdraw(app, &ada, "pending", "80.00").await;
     app.app.sequencer.caught_up().await;
 }
