@@ -136,7 +136,7 @@ async fn each_row_of_the_fill_rules_by_quotes() {
             app.quote("VTI", "99.00", "100.00").await;
             due(&app).await;
             let orders = [
-                over_graphql(&app, &ada, &format!("row {row}"), *terms, "1").await,
+                over_graphql(&app, &ada, &format!("row-{row}"), *terms, "1").await,
                 over_rest(&app, &ada, *terms, "1").await,
             ];
             due(&app).await;
@@ -220,7 +220,7 @@ async fn each_row_of_the_fill_rules_by_bars() {
         let mut minute = by_bars(&app).await;
         for (row, (terms, bars, price)) in BY_BARS_OF_A_MINUTE.iter().enumerate() {
             let orders = [
-                over_graphql(&app, &ada, &format!("row {row}"), *terms, "1").await,
+                over_graphql(&app, &ada, &format!("row-{row}"), *terms, "1").await,
                 over_rest(&app, &ada, *terms, "1").await,
             ];
             due(&app).await;
@@ -242,8 +242,8 @@ async fn each_row_of_the_fill_rules_by_bars() {
 async fn each_change_of_status_shows_in_both_apis() {
     for app in each().await {
         let ada = trader(&app).await;
-        let cancel = async |id: &str| {
-            let input = json!({ "idempotencyKey": format!("cancel {id}"), "orderId": id });
+        let cancel = async |key: &str, id: &str| {
+            let input = json!({ "idempotencyKey": format!("{key}-{id}"), "orderId": id });
             app.gql(ORDER_CANCEL, json!({ "input": input })).await
         };
         let limit: Terms = ("BUY", "LIMIT", None, Some("100.00"));
@@ -286,7 +286,7 @@ async fn each_change_of_status_shows_in_both_apis() {
         for id in [&full, &part, &late] {
             assert_eq!(seen(&app, id).await, ["PARTIALLY_FILLED", "15", "93.00", ""]);
         }
-        cancel(&part).await.entity("orderCancel", "order");
+        cancel("cancel", &part).await.entity("orderCancel", "order");
         push(&app, &mut minute, flat("100.00"), "150").await;
         let open = app.get("/v1/orders").await.body["data"].clone();
         let ids = |list: &Value| {
@@ -303,7 +303,7 @@ async fn each_change_of_status_shows_in_both_apis() {
         ] {
             assert_eq!(seen(&app, id).await, row);
             // An order that has ended stays as it is.
-            assert_eq!(cancel(id).await.user_error("orderCancel")["code"], "NOT_CANCELABLE");
+            assert_eq!(cancel("late", id).await.user_error("orderCancel")["code"], "NOT_CANCELABLE");
             let late = crate::support::send(app.rest("DELETE", &format!("/v1/orders/{id}"))).await;
             assert_eq!(
                 (late.status, &late.body["error"]["message"]),

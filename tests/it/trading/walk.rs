@@ -214,8 +214,9 @@ impl Walk {
         self.execute(None, command).await;
     }
 
+    /// Sets a quote. It would take the place of bars, so that only the other symbol has them.
     async fn quote(&mut self) {
-        let symbol = self.random.pick(&SYMBOLS);
+        let symbol = "VTI";
         let bid = self.random.price(symbol);
         let ask = Price::from_units(bid.units() + self.random.below(50) * 100);
         let set = sandbox::SetQuote { symbol: symbol.to_owned(), prices: Some((bid, ask)) };
