@@ -74,6 +74,8 @@ struct PartnerData {
     markers: Vec<String>,
     /// Id of the identity check that waits for a review.
     reviewed: String,
+    /// Id of the withdrawal, which is a transfer as the deposit is.
+    withdrawal: String,
 }
 
 async fn partner_data(app: &TestApp) -> PartnerData {
@@ -102,7 +104,7 @@ async fn partner_data(app: &TestApp) -> PartnerData {
         "quantity": "0.1" });
     let sale = app.gql(ORDER_PLACE, json!({ "input": sale })).await;
     app.ended(sale.entity("orderPlace", "order")["id"].as_str().unwrap()).await;
-    let withdrawal = json!({ "idempotencyKey": "w", "accountId": account["id"], "bankAccountId": bank_id,
+    let withdrawal = json!({ "idempotencyKey": "withdrawal", "accountId": account["id"], "bankAccountId": bank_id,
         "amount": { "amount": "1" } });
     let withdrawal = app.gql(crate::support::WITHDRAWAL_CREATE, json!({ "input": withdrawal })).await;
     let withdrawal_id = withdrawal.entity("withdrawalCreate", "transfer")["id"].clone();
@@ -138,7 +140,6 @@ async fn partner_data(app: &TestApp) -> PartnerData {
         ("Account", text(&account["id"])),
         ("BankAccount", text(&bank_id)),
         ("Transfer", text(&transfer_id)),
-        ("Withdrawal", text(&withdrawal_id)),
         ("Order", order_id),
         ("Kyc", text(&rest["user"]["kyc"]["id"])),
         ("KycDocument", document.id.to_string()),
@@ -166,6 +167,7 @@ async fn partner_data(app: &TestApp) -> PartnerData {
     .into();
     let mut markers: Vec<String> =
         ids.iter().filter(|(kind, _)| **kind != "Instrument").map(|(_, id)| id.clone()).collect();
+    markers.push(text(&withdrawal_id));
     markers.extend([text(&account["number"]), text(&rest["user"]["kyc"]["token"])]);
     markers.extend([reviewed.user_id, reviewed.kyc_id.clone(), reviewed.token, document.token]);
     markers.extend(
@@ -181,7 +183,8 @@ async fn partner_data(app: &TestApp) -> PartnerData {
         .map(str::to_owned),
     );
     let token = text(&rest["user"]["kyc"]["token"]);
-    PartnerData { ids, token, markers, reviewed: reviewed.kyc_id }
+    let withdrawal = text(&withdrawal_id);
+    PartnerData { ids, token, markers, reviewed: reviewed.kyc_id, withdrawal }
 }
 
 impl PartnerData {
@@ -193,7 +196,7 @@ impl PartnerData {
     }
 
     fn id(&self, kind: &str) -> &str {
-        &self.ids[kind]
+        if kind == "Withdrawal" { &self.withdrawal } else { &self.ids[kind] }
     }
 
     /// Fills the ids of this partner's objects into the path of a route.
@@ -576,6 +579,14 @@ fn listed_cases(a: &PartnerData) -> Vec<(&'static str, Case)> {
                 "amount": { "amount": "1" },
             } }),
             NotFound("accountId"),
+        ),
+        change(
+            "transferCancel",
+            Scope::Transfer,
+            "TransferCancelInput",
+            "transfer",
+            json!({ "input": { "idempotencyKey": "c", "transferId": a.id("Transfer") } }),
+            NotFound("transferId"),
         ),
         change(
             "sandboxTransferReturn",
@@ -996,6 +1007,7 @@ fn every_root_field_is_in_the_tables() {
         token: String::new(),
         markers: vec![],
         reviewed: String::new(),
+        withdrawal: String::new(),
     };
     let mut listed: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (root, case) in cases(&empty) {

@@ -35,6 +35,7 @@ fn another_person(case: &Case) -> Outcome {
         }
         "depositCreate" | "withdrawalCreate" | "orderPlace" | "accountUpdate" => NotFound("accountId"),
         "orderCancel" => NotFound("orderId"),
+        "transferCancel" => NotFound("transferId"),
         // The previous caller has registered the address; this user's own phone number is verified.
         "userSignUp" => Refused("EMAIL_TAKEN"),
         "passcodeSend" => Refused("PHONE_VERIFIED"),
