@@ -2,7 +2,7 @@
 //! must get the same answers, byte for byte.
 
 use crate::{
-    support::{Options, TestApp, on_both},
+    support::{Options, TestApp, on_both, random::Random},
     visibility::rows_and_callers,
 };
 use async_graphql::parser::{
@@ -24,26 +24,6 @@ const REQUESTS: usize = 2_000;
 
 /// Fields that change with the clock of the caller's partner.
 const TIMED: [&str; 7] = ["marketClock", "quote", "bars", "balance", "marketValue", "clock", "settings"];
-
-/// Random numbers (xorshift).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % u64::try_from(limit).unwrap()).unwrap()
-    }
-
-    fn one_in(&mut self, limit: usize) -> bool {
-        self.below(limit) == 0
-    }
-
-    fn pick<'a, T>(&mut self, all: &'a [T]) -> &'a T {
-        &all[self.below(all.len())]
-    }
-}
 
 struct FieldOf {
     name: String,

@@ -53,9 +53,9 @@ pub enum ErrorCode {
     InsufficientBuyingPower,
     /// The position has too few shares.
     InsufficientPosition,
-    /// The order is already filled, canceled, expired or rejected.
+    /// The order can no longer be canceled: it is filled, canceled, expired or rejected.
     NotCancelable,
-    /// The order is already filled, canceled, expired or rejected.
+    /// The order can no longer be replaced: it is filled, canceled, expired or rejected.
     NotReplaceable,
     /// Only available in a sandbox.
     SandboxOnly,

@@ -9,6 +9,7 @@ use crate::{
         on_both, person,
         postgres::{OwnServer, server, setting},
         process::{Process, coffer, create_key, run},
+        random::Random,
     },
 };
 use entity::meta;
@@ -137,22 +138,6 @@ impl Database {
         };
         connection.execute_unprepared(lock).await.unwrap();
         connection
-    }
-}
-
-/// Random number generator (SplitMix64), so that a run can be repeated from its seed.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, most: usize) -> usize {
-        usize::try_from(self.next() % most as u64).unwrap()
     }
 }
 

@@ -5,6 +5,7 @@ pub mod older;
 pub mod person;
 pub mod postgres;
 pub mod process;
+pub mod random;
 pub mod smtp;
 pub mod socket;
 pub mod terminal;

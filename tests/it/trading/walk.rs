@@ -1,7 +1,7 @@
 //! A random walk of orders against real databases: whatever happens, no fill is worse than its limit, and cash,
 //! shares, tax lots and holds add up.
 
-use crate::support::{Customer, DEPOSIT_CREATE, Options, TestApp, postgres::setting};
+use crate::support::{Customer, DEPOSIT_CREATE, Options, TestApp, postgres::setting, random::Random};
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use domain::{
     Actor, Error,
@@ -39,35 +39,28 @@ const STEPS_PER_LIFE: usize = 1_000;
 const SYMBOLS: [&str; 2] = ["VTI", "KO"];
 const DOLLARS: &str = "20000.00";
 
-/// A small generator (SplitMix64), so that a seed gives the same steps everywhere.
-struct Random(u64);
+/// Random amounts.
+trait Amounts {
+    fn units(&mut self, limit: i64) -> i64;
+    fn price(&mut self, symbol: &str) -> Price;
+    fn quantity(&mut self) -> Quantity;
+}
 
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, most: i64) -> i64 {
-        i64::try_from(self.next() % u64::try_from(most).unwrap()).unwrap()
-    }
-
-    fn pick<T: Copy>(&mut self, all: &[T]) -> T {
-        all[usize::try_from(self.below(all.len().try_into().unwrap())).unwrap()]
+impl Amounts for Random {
+    fn units(&mut self, limit: i64) -> i64 {
+        i64::try_from(self.below(usize::try_from(limit).unwrap())).unwrap()
     }
 
     /// Returns a price within a tenth of the middle, in whole cents.
     fn price(&mut self, symbol: &str) -> Price {
         let middle = if symbol == "KO" { 6_000 } else { 10_000 };
-        Price::from_units((middle * 9 / 10 + self.below(middle / 5)) * 100)
+        Price::from_units((middle * 9 / 10 + self.units(middle / 5)) * 100)
     }
 
     /// Returns 0.0001 to about 12 shares; now and then far more than anyone can pay.
     fn quantity(&mut self) -> Quantity {
-        let most = if self.below(30) == 0 { 100_000_000 } else { 120_000 };
-        Quantity::from_units((1 + self.below(most)) * 10_000)
+        let most = if self.units(30) == 0 { 100_000_000 } else { 120_000 };
+        Quantity::from_units((1 + self.units(most)) * 10_000)
     }
 }
 
@@ -159,9 +152,9 @@ impl Walk {
     }
 
     fn some_new_order(&mut self, number: usize) -> (Key, PlaceOrder) {
-        let customer = usize::try_from(self.random.below(2)).unwrap();
-        let symbol = self.random.pick(&SYMBOLS);
-        let kind = self.random.pick(&[
+        let customer = self.random.below(2);
+        let symbol = *self.random.pick(&SYMBOLS);
+        let kind = *self.random.pick(&[
             OrderKind::Market,
             OrderKind::Limit,
             OrderKind::Limit,
@@ -171,13 +164,13 @@ impl Walk {
         let command = PlaceOrder {
             account_id: Some(uuid(&self.customers[customer].account_id)),
             symbol: symbol.to_owned(),
-            side: self.random.pick(&[Side::Buy, Side::Buy, Side::Sell]),
+            side: *self.random.pick(&[Side::Buy, Side::Buy, Side::Sell]),
             kind,
             quantity: Some(self.random.quantity()),
             notional: None,
             limit_price: kind.has_limit().then(|| self.random.price(symbol)),
             stop_price: kind.has_stop().then(|| self.random.price(symbol)),
-            time_in_force: self.random.pick(&[
+            time_in_force: *self.random.pick(&[
                 TimeInForce::Day,
                 TimeInForce::Gtc,
                 TimeInForce::Gtc,
@@ -199,7 +192,7 @@ impl Walk {
     fn some_order(&mut self) -> Option<Uuid> {
         let from = self.orders.len().saturating_sub(40);
         let recent = self.orders[from..].to_vec();
-        (!recent.is_empty()).then(|| self.random.pick(&recent))
+        (!recent.is_empty()).then(|| *self.random.pick(&recent))
     }
 
     async fn replace(&mut self) {
@@ -207,9 +200,9 @@ impl Walk {
         let price = self.random.price("VTI");
         let command = ReplaceOrder {
             order_id,
-            quantity: (self.random.below(2) == 0).then(|| self.random.quantity()),
-            limit_price: (self.random.below(2) == 0).then_some(price),
-            stop_price: (self.random.below(4) == 0).then_some(price),
+            quantity: self.random.one_in(2).then(|| self.random.quantity()),
+            limit_price: self.random.one_in(2).then_some(price),
+            stop_price: self.random.one_in(4).then_some(price),
         };
         self.execute(None, command).await;
     }
@@ -218,7 +211,7 @@ impl Walk {
     async fn quote(&mut self) {
         let symbol = "VTI";
         let bid = self.random.price(symbol);
-        let ask = Price::from_units(bid.units() + self.random.below(50) * 100);
+        let ask = Price::from_units(bid.units() + self.random.units(50) * 100);
         let set = sandbox::SetQuote { symbol: symbol.to_owned(), prices: Some((bid, ask)) };
         sandbox::set_quote(&self.app.app, &self.actor, set).await.unwrap();
         self.count("quotes");
@@ -233,7 +226,7 @@ impl Walk {
         let mut prices = [(); 4].map(|()| self.random.price(symbol));
         prices.sort_unstable();
         let [low, open, close, high] = prices;
-        let volume = Quantity::from_units(self.random.below(60) * 100_000_000);
+        let volume = Quantity::from_units(self.random.units(60) * 100_000_000);
         let bar = Bar { starts_at: next, open, high, low, close, volume };
         let push = sandbox::bars::PushBar { symbol: symbol.to_owned(), bar };
         sandbox::bars::push_bar(&self.app.app, &self.actor, push).await.unwrap();
@@ -246,7 +239,7 @@ impl Walk {
     }
 
     async fn advance(&mut self) {
-        let seconds = if self.random.below(12) == 0 { 86_400 } else { 1 + self.random.below(300) };
+        let seconds = if self.random.one_in(12) { 86_400 } else { 1 + self.random.units(300) };
         let before = self.now().await;
         let by = sandbox::Advance::BySeconds(seconds);
         sandbox::advance_clock(&self.app.app, &self.actor, by).await.unwrap();
@@ -268,7 +261,7 @@ impl Walk {
             80..93 => self.bar().await,
             _ => self.advance().await,
         }
-        if self.random.below(2) == 0 {
+        if self.random.one_in(2) {
             self.due().await;
         }
         self.check().await;

@@ -1,4 +1,4 @@
-//! What a trade would do to lots if it was made now: the gains of a sale, wash sales, and the tax. Only reads.
+//! What a trade would do to lots if it were made now: the gains of a sale, wash sales, and the tax. Only reads.
 
 use super::{Closed, Losses, close, disallow, losses_before, open_lots, opened, rules, sum, too_large};
 use crate::{

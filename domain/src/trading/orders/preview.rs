@@ -36,7 +36,7 @@ pub struct Preview {
     pub tax: Option<Money>,
 }
 
-/// Returns what an order would hold, cost or earn if it was filled completely at the price at which it is valued, or
+/// Returns what an order would hold, cost or earn if it were filled completely at the price at which it is valued, or
 /// the refusal that it would get; changes and locks nothing. Requires scope `trade`.
 ///
 /// The order is decided as `PlaceOrder` would decide it. Pass a snapshot, so that all figures are of one state.

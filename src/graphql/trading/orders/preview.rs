@@ -176,8 +176,9 @@ pub struct OrderPreviewQuery;
 
 #[breadth]
 impl OrderPreviewQuery {
-    /// Returns what an order would hold, cost or earn if it was filled at once, which tax lots it would sell, and which
-    /// losses would be disallowed as wash sales; or why it would be refused. Changes nothing. Requires scope `trade`.
+    /// Returns what an order would hold, cost or earn if it were filled at once, which tax lots it would sell, and
+    /// which losses would be disallowed as wash sales; or why it would be refused. Changes nothing. Requires scope
+    /// `trade`.
     fn order_preview(
         &self,
         #[graphql(desc = "The order, as for orderPlace.")] input: OrderPreviewInput,
