@@ -252,12 +252,12 @@ function deprecated(folder) {
 async function readme(folder) {
   const text = readFileSync(join(here, '../../README.md'), 'utf8');
   const [[, name, code], ...others] = text.matchAll(/^```ts\n\/\/ (\S+)\n(.*?)^```$/gms);
-  assert.deepEqual([name, others], ['users.ts', []]);
+  assert.deepEqual([name, others], ['users.mts', []]);
   writeFileSync(join(folder, name), code.replace('http://127.0.0.1:8080/graphql', url));
   mkdirSync(join(folder, 'data'));
   writeFileSync(join(folder, 'data', 'sandbox.key'), `${process.env.COFFER_KEY}\n`);
   await runs('tsc', ['--strict', '--target', 'es2022', '--module', 'nodenext', name], folder);
-  const { stdout, stderr } = await execute('node', ['users.js'], { cwd: folder });
+  const { stdout, stderr } = await execute('node', ['users.mjs'], { cwd: folder });
   const { users } = await send('{ users(first: 9) { edges { node { firstName status } } } }');
   assert.ok(users.edges.length > 2);
   const lines = users.edges.map(({ node }) => `${node.firstName} ${node.status}\n`);
