@@ -14,6 +14,7 @@ use crate::{
     providers::Providers,
     settings::Settings,
     trading::{
+        corporate_actions::{ApplyEntitlement, PayDividend, ProcessCorporateAction, ReinvestDividend},
         matching::MatchOrders,
         orders::{ExpireOrder, RouteOrder, SettleTrade},
     },
@@ -61,6 +62,10 @@ const DUE_HANDLERS: &[DueHandler] = &[
     DueHandler::of::<MatchOrders>(),
     DueHandler::of::<ExpireOrder>(),
     DueHandler::of::<SettleTrade>(),
+    DueHandler::of::<ProcessCorporateAction>(),
+    DueHandler::of::<ApplyEntitlement>(),
+    DueHandler::of::<PayDividend>(),
+    DueHandler::of::<ReinvestDividend>(),
     DueHandler::of::<SettleDeposit>(),
     DueHandler::of::<ExpireQuestions>(),
     DueHandler::of_system::<SendMessage>(),

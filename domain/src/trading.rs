@@ -3,7 +3,9 @@
 pub mod balances;
 pub mod bars;
 pub mod confirmations;
+pub mod corporate_actions;
 pub mod executions;
+pub mod fees;
 pub mod fill_rules;
 pub mod gains;
 pub mod instruments;

@@ -37,6 +37,10 @@ pub enum TimerKind {
     OrderExpire,
     DepositSettle,
     TradeSettle,
+    CorporateActionProcess,
+    EntitlementApply,
+    DividendPay,
+    DividendReinvest,
     MessageSend,
     KycQuestionsExpire,
 }

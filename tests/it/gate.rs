@@ -57,7 +57,8 @@ const OPEN_MUTATIONS: &[&str] = &[
     // Reduces risk.
     "orderCancel",
     "bankAccountRemove",
-    // Operator actions on accounts.
+    // Operator actions on instruments and accounts.
+    "corporateActionApply",
     "accountFreeze",
     "accountUnfreeze",
     "accountClose",

@@ -1,6 +1,9 @@
 //! Realized gains and losses: by tax year, and as the lines of Form 8949.
 
-use super::{instruments, lots::replay};
+use super::{
+    instruments,
+    lots::replay::{self, Split},
+};
 use crate::{
     Error, Refusal, Result, Visible,
     kernel::{actor::AccessScope, app::App, calendar, clock, lists::Filter},
@@ -9,6 +12,7 @@ use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use entity::{
     Money, Quantity,
     account::{self, TaxTreatment},
+    corporate_action, entitlement,
     lot_closing::{self, Term},
     tax_lot,
 };
@@ -167,7 +171,7 @@ pub async fn report(
             let instrument = instrument.ok_or_else(|| Error::broken("a realized gain has no instrument"))?;
             lines.push(Line {
                 account_number: account.number.clone(),
-                symbol: instrument.symbol.clone(),
+                symbol: instruments::shown(app, Some(partner.id), instrument).await?.symbol.clone(),
                 quantity: closing.quantity,
                 term: closing.term,
                 acquired_on: closing.held_since,
@@ -224,11 +228,42 @@ async fn as_broker(
         let lots: Vec<_> = lots.iter().filter(|lot| lot.instrument_id == instrument).collect();
         let closings: Vec<_> =
             closings.iter().filter(|closing| closing.instrument_id == instrument).collect();
-        let book = replay::of_account(&lots, &closings)
+        let splits = splits_of(connection, account_id, instrument).await?;
+        let book = replay::of_account(&lots, &closings, &splits)
             .ok_or_else(|| Error::broken("the tax lots of an account do not add up"))?;
         found.extend(book.closings.into_iter().map(|(closing, _)| closing));
     }
     found.retain(|closing| closing.closed_on.year() == year);
     found.sort_by_key(|closing| closing.closed_at);
     Ok(found)
+}
+
+/// Returns the splits of the shares of an instrument in an account.
+async fn splits_of(
+    connection: &impl ConnectionTrait,
+    account_id: Uuid,
+    instrument_id: Uuid,
+) -> Result<Vec<Split>> {
+    let entitlements = entitlement::Entity::find()
+        .filter(entitlement::Column::AccountId.eq(account_id))
+        .filter(entitlement::Column::InstrumentId.eq(instrument_id))
+        .filter(entitlement::Column::NewQuantity.is_not_null())
+        .all(connection)
+        .await?;
+    let ids = entitlements.iter().map(|entitlement| entitlement.corporate_action_id);
+    let actions = corporate_action::Entity::find()
+        .filter(corporate_action::Column::Id.is_in(ids))
+        .filter(corporate_action::Column::NewShares.is_not_null())
+        .all(connection)
+        .await?;
+    let split = |entitlement: &entitlement::Model| {
+        let action = actions.iter().find(|action| action.id == entitlement.corporate_action_id)?;
+        Some(Split {
+            id: entitlement.id,
+            at: entitlement.applied_at?,
+            new_shares: action.new_shares?,
+            old_shares: action.old_shares?,
+        })
+    };
+    Ok(entitlements.iter().filter_map(split).collect())
 }

@@ -23,7 +23,10 @@ use entity::{
     tax_lot::{self, LotMethod},
 };
 use rules::{Candidate, Sale};
-use sea_orm::{ActiveValue::Set, ConnectionTrait, FromQueryResult, QueryResult, Statement};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
+    QueryResult, Statement,
+};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -94,6 +97,7 @@ fn opened(ids: Ids, order: &order::Model, fill: &fill::Model, is_unsettled: bool
         open_basis: fill.amount,
         replaces_id: None,
         is_unsettled,
+        bought_quantity: fill.quantity,
     }
 }
 
@@ -373,12 +377,34 @@ async fn changed_positions(
     Ok(())
 }
 
-async fn changed_lot(ctx: &CommandContext<'_>, before: tax_lot::Model, lot: &tax_lot::Model) -> Result<()> {
+/// Returns the open lots of a position.
+pub(super) async fn open_of(
+    ctx: &CommandContext<'_>,
+    account_id: Uuid,
+    instrument_id: Uuid,
+) -> Result<Vec<tax_lot::Model>> {
+    Ok(tax_lot::Entity::find()
+        .filter(tax_lot::Column::AccountId.eq(account_id))
+        .filter(tax_lot::Column::InstrumentId.eq(instrument_id))
+        .filter(tax_lot::Column::OpenQuantity.gt(0_i64))
+        .order_by_asc(tax_lot::Column::OpenedAt)
+        .order_by_asc(tax_lot::Column::Id)
+        .all(ctx.tx)
+        .await?)
+}
+
+/// Changes the row of a lot.
+pub(super) async fn changed_lot(
+    ctx: &CommandContext<'_>,
+    before: tax_lot::Model,
+    lot: &tax_lot::Model,
+) -> Result<()> {
     if before == *lot {
         return Ok(());
     }
     let mut row: tax_lot::ActiveModel = before.into();
     row.quantity = Set(lot.quantity);
+    row.bought_quantity = Set(lot.bought_quantity);
     row.cost = Set(lot.cost);
     row.open_quantity = Set(lot.open_quantity);
     row.open_basis = Set(lot.open_basis);
@@ -406,9 +432,8 @@ async fn changed_loss(
 }
 
 /// Returns the condition for the lots of the instrument with this ticker symbol, in upper or lower case.
-pub fn of_symbol(symbol: &str) -> Filter {
-    let query = "SELECT id FROM instrument WHERE symbol = {}";
-    Filter::in_query(tax_lot::Column::InstrumentId, query, instruments::normalized(symbol))
+pub fn of_symbol(partner_id: Option<Uuid>, symbol: &str) -> Filter {
+    instruments::with_symbol(tax_lot::Column::InstrumentId, partner_id, symbol)
 }
 
 /// For the APIs: the column with the number of shares not sold yet.

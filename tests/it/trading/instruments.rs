@@ -15,7 +15,7 @@ fn named(symbol: &str, name: &str) -> Vec<NewInstrument> {
 }
 
 async fn name(app: &TestApp, symbol: &str) -> Option<String> {
-    instruments::by_symbol(&app.app, symbol).await.unwrap().map(|found| found.name.clone())
+    instruments::by_symbol(&app.app, None, symbol).await.unwrap().map(|found| found.name.clone())
 }
 
 on_both! {
@@ -23,7 +23,7 @@ on_both! {
         let monotonic = &app.app.monotonic;
         monotonic.advance(Duration::from_secs(1));
         monotonic.stop();
-        let vti = instruments::by_symbol(&app.app, " vti ").await.unwrap().unwrap();
+        let vti = instruments::by_symbol(&app.app, None, " vti ").await.unwrap().unwrap();
         app.statements.lock().unwrap().clear();
         for _ in 0..100 {
             let same = instruments::by_id(&app.app, vti.id).await.unwrap().unwrap();

@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use uuid::Uuid;
 
 /// Ledger movements and accounts, with the events that caused the movements.
-struct Books<'a> {
+pub(super) struct Books<'a> {
     movements: &'a ByCause,
     accounts: &'a AccountBalances,
     causes: &'a Causes,
@@ -37,7 +37,7 @@ impl Books<'_> {
     }
 
     /// Returns the same total for all events of one type about a subject.
-    fn moved(
+    pub(super) fn moved(
         &self,
         subject: Uuid,
         event_type: EventType,
@@ -60,6 +60,7 @@ pub(super) struct Trade {
     pub side: Side,
     pub quantity: Quantity,
     price: Price,
+    /// What the customer paid or received.
     pub amount: Money,
     pub traded_at: DateTime<Utc>,
 }
@@ -74,6 +75,7 @@ impl<C: ConnectionTrait> Audit<'_, C> {
         let books = Books { movements, accounts, causes };
         self.transfers(&books).await?;
         let trades = self.fills(&books).await?;
+        self.entitlements(&books).await?;
         self.orders(&trades).await?;
         let lots = self.lots(&trades).await?;
         self.positions(accounts, lots).await
@@ -159,7 +161,8 @@ impl<C: ConnectionTrait> Audit<'_, C> {
             if books.happened(row.id, EventType::TradeSettled) != row.settled_at.is_some() {
                 self.wrong(format!("fill {} has a settlement status that does not match its events", row.id));
             }
-            let fill::Model { id, side, quantity, price, amount, traded_at, .. } = row;
+            let amount = row.net_amount();
+            let fill::Model { id, side, quantity, price, traded_at, .. } = row;
             let (order, account) = (row.order_id, row.account_id);
             trades.push(Trade { id, order, account, side, quantity, price, amount, traded_at });
         });
@@ -173,12 +176,23 @@ impl<C: ConnectionTrait> Audit<'_, C> {
             Side::Buy => owned(debit) && credit.kind == LedgerKind::ClearingPayable,
             Side::Sell => debit.kind == LedgerKind::ClearingReceivable && owned(credit),
         });
-        if money != row.amount.units() {
+        if money != row.net_amount().units() {
             self.wrong(format!(
                 "fill {} has amount {}, its ledger movements sum to {}",
                 row.id,
-                row.amount,
+                row.net_amount(),
                 Money::from_units(money)
+            ));
+        }
+        let fees = books.moved_by(event, |debit, credit| {
+            debit.kind == LedgerKind::ClearingReceivable && credit.kind == LedgerKind::RegulatoryFees
+        });
+        if fees != row.fees().units() {
+            self.wrong(format!(
+                "fill {} has fees {}, its ledger movements sum to {}",
+                row.id,
+                row.fees(),
+                Money::from_units(fees)
             ));
         }
         let shares = books.moved_by(event, |debit, credit| match row.side {

@@ -57,6 +57,12 @@ impl Due for SettleTrade {
     }
 }
 
+/// What the customer receives for a sale: its price less its fees.
+fn net_amount() -> Expr {
+    use fill::Column;
+    Expr::col(Column::Amount).sub(Expr::col(Column::SecFee)).sub(Expr::col(Column::TradingActivityFee))
+}
+
 /// Turns proceeds into cash that settled while an order held them, once the order has released them.
 pub(in crate::trading) async fn release_proceeds(
     ctx: &CommandContext<'_>,
@@ -75,7 +81,7 @@ async fn proceeds_to_cash(ctx: &CommandContext<'_>, entry: &mut Entry, account_i
         ledger::lock(ctx.tx, account_id, [LedgerKind::Unsettled, LedgerKind::Cash]).await?;
     let waiting = fill::Entity::find()
         .select_only()
-        .column_as(Expr::col(fill::Column::Amount).sum().cast_as("bigint"), "amount")
+        .column_as(net_amount().sum().cast_as("bigint"), "amount")
         .filter(fill::Column::AccountId.eq(account_id))
         .filter(fill::Column::Side.eq(Side::Sell))
         .filter(fill::Column::SettledAt.is_null())
