@@ -2,6 +2,7 @@
 
 pub mod balances;
 pub mod bars;
+pub mod basis;
 pub mod confirmations;
 pub mod corporate_actions;
 pub mod executions;

@@ -1,4 +1,5 @@
-//! `lot_closing`: realized gains and losses: shares of one lot that one fill sold, or that were paid in cash. Rows are never deleted.
+//! `lot_closing`: realized gains and losses: shares of one lot that one fill sold, or that were paid in cash. Rows are
+//! never deleted.
 
 use crate::{Money, Quantity};
 use sea_orm::entity::prelude::*;

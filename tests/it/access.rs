@@ -830,6 +830,14 @@ fn listed_cases(a: &PartnerData) -> Vec<(&'static str, Case)> {
             Answer,
         ),
         change(
+            "corporateActionWithdraw",
+            Scope::Operate,
+            "CorporateActionWithdrawInput",
+            "corporateAction",
+            json!({ "input": { "idempotencyKey": "withdraw", "corporateActionId": a.id("CorporateAction") } }),
+            NotFound("corporateActionId"),
+        ),
+        change(
             "partnerSettingsUpdate",
             Scope::Operate,
             "PartnerSettingsUpdateInput",

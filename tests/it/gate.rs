@@ -59,6 +59,7 @@ const OPEN_MUTATIONS: &[&str] = &[
     "bankAccountRemove",
     // Operator actions on instruments and accounts.
     "corporateActionApply",
+    "corporateActionWithdraw",
     "accountFreeze",
     "accountUnfreeze",
     "accountClose",

@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 
 /// The sections of docs/api.md with GraphQL, each run by a test below.
-pub const SECTIONS: [&str; 3] = ["Users without a login", "Users who sign in", "Reviewing identity checks"];
+pub const SECTIONS: [&str; 4] =
+    ["Users without a login", "Users who sign in", "Reviewing identity checks", "Dividends and splits"];
 
 /// Returns the GraphQL blocks of one section.
 fn graphql_blocks(section: &str) -> Vec<String> {
@@ -93,6 +94,7 @@ impl Reader {
                 ("id", "/edges/0/node/id"),
                 ("id", "/edges/0/node/check/id"),
                 ("kycId", "/id"),
+                ("corporateActionId", "/corporateAction/id"),
                 ("userId", "/user/id"),
                 ("accountId", "/account/id"),
                 ("bankAccountId", "/bankAccount/id"),
@@ -181,6 +183,25 @@ on_both! {
             (&event["type"], &event["order"]["id"]),
             (&json!("ORDER_ACCEPTED"), &bought.entity("orderPlace", "order")["id"])
         );
+    }
+
+    async fn an_operator_announces_a_dividend(app: TestApp) {
+        let [block] = graphql_blocks(SECTIONS[3]).try_into().unwrap();
+        assert_eq!(names(std::slice::from_ref(&block)), ["Announce", "Entitled", "Withdraw"]);
+        let mut operator = Reader::default();
+        operator.seen.extend([("exOn", "2026-07-15".to_owned()), ("payOn", "2026-07-20".to_owned())]);
+        operator.run(&app, Some(&app.key), &block, "Announce").await;
+        let listed = async |operator: &mut Reader| {
+            let answer = operator.run(&app, Some(&app.key), &block, "Entitled").await;
+            answer.data()["corporateActions"]["edges"].clone()
+        };
+        assert_eq!(
+            listed(&mut operator).await[0]["node"],
+            json!({ "kind": "CASH_DIVIDEND", "exOn": "2026-07-15", "processedAt": null,
+                "entitlements": { "edges": [] } })
+        );
+        operator.run(&app, Some(&app.key), &block, "Withdraw").await;
+        assert_eq!(listed(&mut operator).await, json!([]));
     }
 
     async fn a_reviewer_approves_an_identity_check(app: TestApp) {

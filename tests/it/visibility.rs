@@ -51,8 +51,9 @@ macro_rules! tables {
 
 tables! {
     visible:
-        account api_key bank_account corporate_action entitlement fill instrument invitation kyc kyc_document kyc_review lot_closing message order
-        partner position screening_exception screening_hit settlement_violation tax_lot transfer user;
+        account api_key bank_account corporate_action entitlement fill instrument invitation kyc kyc_document
+        kyc_review lot_closing message order partner position screening_exception screening_hit settlement_violation
+        tax_lot transfer user;
     hidden:
         audit_log: "read by operators from the database",
         bar: "shown as the bars of its instrument",
@@ -383,7 +384,8 @@ impl Rows {
             relation(
                 "entitlement",
                 "corporate_action",
-                "query($id: ID!) { node(id: $id) { ... on CorporateAction { entitlements { edges { node { id } } } } } }",
+                "query($id: ID!) { node(id: $id) { ... on CorporateAction { entitlements { edges { node { id } } } \
+                    } } }",
             ),
             relation(
                 "corporate_action",
@@ -393,7 +395,8 @@ impl Rows {
             relation(
                 "corporate_action",
                 "instrument",
-                "query($id: ID!) { node(id: $id) { ... on Instrument { corporateActions { edges { node { id } } } } } }",
+                "query($id: ID!) { node(id: $id) { ... on Instrument { corporateActions { edges { node { id } } } \
+                    } } }",
             ),
             relation("kyc", "user", "query($id: ID!) { node(id: $id) { ... on User { kyc { id } } } }"),
             relation(

@@ -293,6 +293,8 @@ pub enum Code {
     InsufficientPosition,
     /// The same corporate action was announced before.
     CorporateActionExists,
+    /// The corporate action has already been applied.
+    NotWithdrawable,
     /// Another instrument has this ticker symbol.
     SymbolTaken,
     /// The order can no longer be canceled.
@@ -359,6 +361,7 @@ impl Code {
             Self::InsufficientBuyingPower => "INSUFFICIENT_BUYING_POWER",
             Self::InsufficientPosition => "INSUFFICIENT_POSITION",
             Self::CorporateActionExists => "CORPORATE_ACTION_EXISTS",
+            Self::NotWithdrawable => "NOT_WITHDRAWABLE",
             Self::SymbolTaken => "SYMBOL_TAKEN",
             Self::NotCancelable => "NOT_CANCELABLE",
             Self::NotReplaceable => "NOT_REPLACEABLE",

@@ -239,6 +239,40 @@ impl Command for ApplyCorporateAction {
     }
 }
 
+/// Withdraws a corporate action that was announced.
+#[derive(Clone, Debug, Serialize)]
+pub struct WithdrawCorporateAction {
+    pub corporate_action_id: uuid::Uuid,
+}
+
+/// Withdraws a corporate action that has not been applied, as if it had not been announced; only the events and the
+/// audit log still tell of it. Requires scope `operate`.
+///
+/// # Errors
+/// `NOT_FOUND`, and `NOT_WITHDRAWABLE` from the ex-date on.
+impl Command for WithdrawCorporateAction {
+    const NAME: &'static str = "corporate_action.withdraw";
+    const SCOPE: Scope = Scope::Operate;
+    type Output = corporate_action::Model;
+
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<corporate_action::Model> {
+        clock::locked(ctx.tx, ctx.partner.id).await?;
+        let id = self.corporate_action_id;
+        let action = corporate_action::Entity::by_id_within(ctx.access_scope, id)
+            .one(ctx.tx)
+            .await?
+            .ok_or_else(|| Refusal::not_found("corporateActionId"))?;
+        if action.processed_at.is_some() {
+            let text = "The corporate action has already been applied.";
+            return Err(Refusal::new(Code::NotWithdrawable, "corporateActionId", text).into());
+        }
+        ctx.unschedule::<ProcessCorporateAction>(id).await?;
+        ctx.tx.delete::<corporate_action::Entity>(id).await?;
+        ctx.record(Event::CorporateActionWithdrawn((&action).into())).await?;
+        Ok(action)
+    }
+}
+
 /// Whether an instrument has a symbol for the partner, or will have it.
 async fn is_taken(ctx: &CommandContext<'_>, symbol: &str) -> Result<bool> {
     let announced = corporate_action::Entity::find()

@@ -228,7 +228,8 @@ async fn as_broker(
         let lots: Vec<_> = lots.iter().filter(|lot| lot.instrument_id == instrument).collect();
         let closings: Vec<_> =
             closings.iter().filter(|closing| closing.instrument_id == instrument).collect();
-        let splits = splits_of(connection, account_id, instrument).await?;
+        let Some(lot) = lots.first() else { continue };
+        let splits = splits_of(connection, account_id, lot.partner_id, instrument).await?;
         let book = replay::of_account(&lots, &closings, &splits)
             .ok_or_else(|| Error::broken("the tax lots of an account do not add up"))?;
         found.extend(book.closings.into_iter().map(|(closing, _)| closing));
@@ -238,32 +239,34 @@ async fn as_broker(
     Ok(found)
 }
 
-/// Returns the splits of the shares of an instrument in an account.
+/// Returns the splits of an instrument, at the times when they were applied to an account, or would have been if it had
+/// held shares: losses from before count in shares after them.
 async fn splits_of(
     connection: &impl ConnectionTrait,
     account_id: Uuid,
+    partner_id: Uuid,
     instrument_id: Uuid,
 ) -> Result<Vec<Split>> {
+    let actions = corporate_action::Entity::find()
+        .filter(corporate_action::Column::PartnerId.eq(partner_id))
+        .filter(corporate_action::Column::InstrumentId.eq(instrument_id))
+        .filter(corporate_action::Column::NewShares.is_not_null())
+        .filter(corporate_action::Column::ProcessedAt.is_not_null())
+        .all(connection)
+        .await?;
     let entitlements = entitlement::Entity::find()
         .filter(entitlement::Column::AccountId.eq(account_id))
-        .filter(entitlement::Column::InstrumentId.eq(instrument_id))
-        .filter(entitlement::Column::NewQuantity.is_not_null())
+        .filter(entitlement::Column::CorporateActionId.is_in(actions.iter().map(|action| action.id)))
         .all(connection)
         .await?;
-    let ids = entitlements.iter().map(|entitlement| entitlement.corporate_action_id);
-    let actions = corporate_action::Entity::find()
-        .filter(corporate_action::Column::Id.is_in(ids))
-        .filter(corporate_action::Column::NewShares.is_not_null())
-        .all(connection)
-        .await?;
-    let split = |entitlement: &entitlement::Model| {
-        let action = actions.iter().find(|action| action.id == entitlement.corporate_action_id)?;
+    let split = |action: &corporate_action::Model| {
+        let own = entitlements.iter().find(|entitlement| entitlement.corporate_action_id == action.id);
         Some(Split {
-            id: entitlement.id,
-            at: entitlement.applied_at?,
+            id: action.id,
+            at: own.and_then(|entitlement| entitlement.applied_at).or(action.processed_at)?,
             new_shares: action.new_shares?,
             old_shares: action.old_shares?,
         })
     };
-    Ok(entitlements.iter().filter_map(split).collect())
+    Ok(actions.iter().filter_map(split).collect())
 }

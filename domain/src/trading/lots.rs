@@ -4,7 +4,10 @@
 //! run one after another, under the lock of the partner, so the lots of all accounts of a person can change together
 //! without further locks.
 
-use super::{instruments, positions, restrictions};
+use super::{
+    basis::{self, Split},
+    instruments, positions, restrictions,
+};
 use crate::{
     Error, Result, Visible,
     kernel::{
@@ -139,6 +142,8 @@ async fn confirmed(
 /// Losses that shares of a purchase replace, each with the purchase of the shares sold.
 struct Losses {
     losses: Vec<(lot_closing::Model, Uuid)>,
+    /// Splits of the shares so far.
+    splits: Vec<Split>,
     /// Whether the purchase is in a retirement account.
     is_retirement: bool,
 }
@@ -166,17 +171,21 @@ async fn losses_before(
         is_retirement = row.try_get::<TaxTreatment>("", "own_treatment")? != TaxTreatment::Taxable;
         losses.push((lot_closing::Model::from_query_result(row, "")?, row.try_get("", "purchase_id")?));
     }
-    Ok(Losses { losses, is_retirement })
+    let mut splits = Vec::new();
+    if let Some((loss, _)) = losses.first() {
+        splits = basis::splits(connection, loss.partner_id, instrument_id).await?;
+    }
+    Ok(Losses { losses, splits, is_retirement })
 }
 
 /// Lets the shares of a new lot replace shares that were sold at a loss, and returns the lot in its parts.
 async fn replacing(ctx: &CommandContext<'_>, lots: Vec<tax_lot::Model>) -> Result<Vec<tax_lot::Model>> {
     let Some(lot) = lots.first() else { return Ok(lots) };
-    let Losses { mut losses, is_retirement } =
+    let Losses { mut losses, splits, is_retirement } =
         losses_before(ctx.tx, lot.account_id, lot.instrument_id, lot.acquired_on).await?;
     let before = losses.clone();
     let mut candidates: Vec<_> = lots.into_iter().map(|lot| Candidate { lot, is_retirement }).collect();
-    let parts = disallow(ctx.app.ids, &mut losses, &mut candidates)?;
+    let parts = disallow(ctx.app.ids, &mut losses, &mut candidates, &splits)?;
     for ((loss, _), (before, _)) in losses.into_iter().zip(before) {
         changed_loss(ctx, before, loss).await?;
     }
@@ -191,8 +200,9 @@ fn disallow(
     ids: Ids,
     losses: &mut [(lot_closing::Model, Uuid)],
     candidates: &mut [Candidate],
+    splits: &[Split],
 ) -> Result<Vec<Candidate>> {
-    rules::disallow(losses, candidates, || ids.next(Kind::TaxLot)).ok_or_else(too_large)
+    rules::disallow(losses, candidates, splits, || ids.next(Kind::TaxLot)).ok_or_else(too_large)
 }
 
 fn too_large() -> Error {
@@ -309,7 +319,7 @@ fn close(
             is_retirement: open.lot_treatment != TaxTreatment::Taxable,
         })
         .collect();
-    let parts = disallow(ids, &mut closings, &mut candidates)?;
+    let parts = disallow(ids, &mut closings, &mut candidates, &[])?;
     Ok(Closed { lots, closings, candidates, parts })
 }
 

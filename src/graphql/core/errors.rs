@@ -55,6 +55,8 @@ pub enum ErrorCode {
     InsufficientPosition,
     /// The same corporate action was announced before.
     CorporateActionExists,
+    /// The corporate action can no longer be withdrawn: it has been applied.
+    NotWithdrawable,
     /// Another instrument has this ticker symbol.
     SymbolTaken,
     /// The order can no longer be canceled: it is filled, canceled, expired or rejected.

@@ -7,6 +7,7 @@ use crate::{
         core::{
             breadth::{ListOf, Maybe, One},
             context::Viewpoint,
+            ids::IdOf,
             pages::PageArgs,
             scalars::{Date, DateTime, Decimal, Money, MoneyInput},
             sorts::sort_by,
@@ -20,7 +21,9 @@ use domain::{
     Refusal,
     kernel::lists::Filter,
     people::person::parse_date,
-    trading::corporate_actions::{self as rules, ApplyCorporateAction, Ratio, Terms},
+    trading::corporate_actions::{
+        self as rules, ApplyCorporateAction, Ratio, Terms, WithdrawCorporateAction,
+    },
 };
 use entity::{corporate_action, entitlement};
 use macros::{Leaf, breadth, mutations};
@@ -263,8 +266,8 @@ fn parsed(Date(text): &Date, field: &str) -> domain::Result<NaiveDate> {
 
 #[mutations]
 impl CorporateActionMutation {
-    /// Announces a cash dividend, split, reverse split or symbol change, which is applied on its ex-date to the accounts
-    /// of the partner that hold the instrument. Requires scope `operate`.
+    /// Announces a cash dividend, split, reverse split or symbol change, which is applied on its ex-date to the
+    /// accounts of the partner that hold the instrument. Requires scope `operate`.
     #[answers(corporate_action: CorporateAction)]
     fn corporate_action_apply(
         idempotency_key: String,
@@ -279,6 +282,13 @@ impl CorporateActionMutation {
         let (ex_on, terms) = domain::both(parsed(&ex_on, "exOn"), terms.parse())?;
         Ok(ApplyCorporateAction { symbol, ex_on, terms })
     }
+
+    /// Withdraws a corporate action before its ex-date. It then no longer exists. Requires scope `operate`.
+    #[answers(corporate_action: CorporateAction)]
+    fn corporate_action_withdraw(
+        idempotency_key: String,
+        corporate_action_id: IdOf<CorporateAction>,
+    ) -> WithdrawCorporateAction;
 }
 
 /// Filter for corporate actions. An action must match all the fields that are given.

@@ -1,6 +1,9 @@
 //! Corporate actions, checked to the cent: who is entitled, what becomes of orders, lots and cash, and what is refused.
 
-use crate::support::{Customer, ORDER_PLACE, TestApp, on_both};
+use crate::support::{Customer, ORDER_PLACE, TestApp, on_both, socket::Socket};
+use chrono::{DateTime, Utc};
+use domain::{providers::prices, trading::instruments};
+use entity::Price;
 use serde_json::{Value, json};
 
 const APPLY: &str = "mutation($input: CorporateActionApplyInput!) { corporateActionApply(input: $input) { \
@@ -114,6 +117,17 @@ async fn require_sound_books(app: &TestApp) {
     assert_eq!(report.wrong, None, "{report}");
 }
 
+/// Whether the report of gains is the same with purchases in this account and in all accounts of the user.
+async fn require_same_views(app: &TestApp, who: &Customer) {
+    let report =
+        "query($id: ID!, $view: GainsView!) { gainsReport(userId: $id, year: 2026, view: $view) { csv } }";
+    let csv = async |view: &str| {
+        let variables = json!({ "id": who.user_id, "view": view });
+        app.gql(report, variables).await.data()["gainsReport"]["csv"].clone()
+    };
+    assert_eq!(csv("BROKER").await, csv("PERSON").await);
+}
+
 async fn power(app: &TestApp, who: &Customer) -> String {
     app.balance(&who.account_id).await[1].clone()
 }
@@ -212,6 +226,8 @@ on_both! {
             let updated = app.gql(update, json!({ "input": input })).await;
             assert_eq!(updated.entity("accountUpdate", "account")["dividendOption"], "REINVEST");
         }
+        let hours = "mutation { sandboxMarketHoursSet(input: { marketHours: NYSE }) { userErrors { message } } }";
+        assert_eq!(app.gql(hours, json!({})).await.data()["sandboxMarketHoursSet"]["userErrors"], json!([]));
         apply(&app, "1", "KO", "2026-07-15", dividend("6.30", "2026-07-17")).await;
         let freeze = "mutation($input: AccountFreezeInput!) { accountFreeze(input: $input) { account { status } \
             userErrors { message } } }";
@@ -278,12 +294,7 @@ on_both! {
         assert_eq!((positions, lots), (vec!["0 0.00".to_owned()], Vec::new()));
         // 7.5 times 60.01 are 450.075.
         assert_eq!(gains[0], "7.5 450.08 315.00 135.08 sale");
-        let report = "query($id: ID!, $view: GainsView!) { gainsReport(userId: $id, year: 2026, view: $view) { csv } }";
-        let csv = async |view: &str| {
-            let variables = json!({ "id": ada.user_id, "view": view });
-            app.gql(report, variables).await.data()["gainsReport"]["csv"].clone()
-        };
-        assert_eq!(csv("BROKER").await, csv("PERSON").await);
+        require_same_views(&app, &ada).await;
         require_sound_books(&app).await;
     }
 
@@ -417,7 +428,8 @@ on_both! {
         .into_iter()
         .enumerate()
         {
-            let input = json!({ "idempotencyKey": number.to_string(), "symbol": symbol, "exOn": ex_on, "terms": terms });
+            let key = number.to_string();
+            let input = json!({ "idempotencyKey": key, "symbol": symbol, "exOn": ex_on, "terms": terms });
             let answer = app.gql(APPLY, json!({ "input": input })).await;
             let error = answer.user_error("corporateActionApply");
             let steps: Vec<_> = path.split('.').collect();
@@ -425,5 +437,258 @@ on_both! {
         }
         let list = "{ corporateActions(first: 9) { edges { node { id } } } }";
         assert_eq!(nodes(&app.gql(list, json!({})).await.data()["corporateActions"]).len(), 3);
+    }
+
+    async fn prices_from_before_a_split_are_divided_by_its_ratio(app: TestApp) {
+        let ada = app.funded_customer("Ada", "1000.00").await;
+        app.advance_to("2026-07-14T15:00:00Z").await;
+        let shown = "query($symbol: String!, $from: DateTime!, $to: DateTime!) { instrumentBySymbol(symbol: $symbol) { \
+            quote { bid { amount } ask { amount } last { amount } } bars(from: $from, to: $to) { \
+            open { amount } close { amount } } } }";
+        let see = async |symbol: &str| {
+            let variables =
+                json!({ "symbol": symbol, "from": "2026-07-14T14:00:00Z", "to": "2026-07-14T14:01:00Z" });
+            app.gql(shown, variables).await.data()["instrumentBySymbol"].clone()
+        };
+        let money = |units: i64| json!({ "amount": Price::from_units(units).to_string() });
+        let ko = instruments::by_symbol(&app.app, None, "KO").await.unwrap().unwrap();
+        let (seed, base) = (app.partner.market_seed.unsigned_abs(), ko.base_price.units());
+        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        let simulated = |base: i64, time: &str| {
+            let quote = prices::quote(seed, "KO", base, at(time));
+            json!({ "bid": money(quote.bid), "ask": money(quote.ask), "last": money(quote.last) })
+        };
+        let bars = |base: i64| {
+            let bar = prices::bar(seed, "KO", base, at("2026-07-14T14:00:00Z"), 1);
+            json!([{ "open": money(bar.open), "close": money(bar.close) }])
+        };
+        assert_eq!(
+            see("KO").await,
+            json!({ "quote": simulated(base, "2026-07-14T15:00:00Z"), "bars": bars(base) })
+        );
+        app.quote("VTI", "50.00", "50.01").await;
+        let push = "mutation($input: SandboxBarPushInput!) { sandboxBarPush(input: $input) { userErrors { \
+            message } } }";
+        let price = json!({ "amount": "31.00" });
+        let input = json!({ "symbol": "SCHB", "startsAt": "2026-07-14T14:59:00Z", "open": price, "high": price,
+            "low": price, "close": price, "volume": "100" });
+        assert_eq!(app.gql(push, json!({ "input": input })).await.data()["sandboxBarPush"]["userErrors"], json!([]));
+        let quantity = |symbol: &str, quantity: &str| ada.order(symbol, "BUY", symbol, quantity);
+        let bought = app.gql(ORDER_PLACE, json!({ "input": quantity("KO", "2") })).await;
+        assert_eq!(
+            app.ended(bought.entity("orderPlace", "order")["id"].as_str().unwrap()).await["status"],
+            "FILLED"
+        );
+        // Above each price that the market can have before and after the split.
+        let sell = rest(&app, &ada, "SELL", "KO", "2", limit("100.00")).await;
+        let (new, old) = (3, 1);
+        for symbol in ["KO", "VTI", "SCHB"] {
+            let terms = json!({ "split": { "newShares": new, "oldShares": old } });
+            apply(&app, symbol, symbol, "2026-07-15", terms).await;
+        }
+        app.advance_to("2026-07-15T15:00:00Z").await;
+        assert_eq!(order(&app, &sell).await, "NEW 6 33.34 -");
+        let third = (base * 2 + 3) / 6;
+        // Bars stay what they were.
+        assert_eq!(
+            see("KO").await,
+            json!({ "quote": simulated(third, "2026-07-15T15:00:00Z"), "bars": bars(base) })
+        );
+        let quote = |bid: &str, ask: &str, last: &str| json!({ "bid": { "amount": bid }, "ask": { "amount": ask },
+            "last": { "amount": last } });
+        assert_eq!(see("VTI").await["quote"], quote("16.66", "16.67", "16.665"));
+        assert_eq!(see("SCHB").await["quote"], quote("10.32", "10.34", "10.33"));
+        // A quote that is set after the split stays.
+        app.quote("VTI", "50.00", "50.01").await;
+        app.advance_to("2026-07-15T15:01:00Z").await;
+        assert_eq!(see("VTI").await["quote"], quote("50.00", "50.01", "50.005"));
+        // Other partners have not split their shares.
+        let (other, theirs) = app.other_partner("another").await;
+        let quote = "{ instrumentBySymbol(symbol: \"KO\") { quote { last { amount } asOf } } }";
+        let theirs = app.gql_as(Some(&theirs), quote, json!({})).await;
+        let theirs = theirs.data()["instrumentBySymbol"]["quote"].clone();
+        let as_of = theirs["asOf"].as_str().unwrap();
+        let last = prices::quote(other.market_seed.unsigned_abs(), "KO", base, at(as_of)).last;
+        assert_eq!(theirs["last"], money(last));
+        require_sound_books(&app).await;
+    }
+
+    async fn orders_filled_by_bars_follow_a_split(app: TestApp) {
+        let ada = app.funded_customer("Ada", "1000.00").await;
+        let update = "mutation($input: PartnerSettingsUpdateInput!) { partnerSettingsUpdate(input: $input) { \
+            partner { id } userErrors { message } } }";
+        let by_bars = json!({ "patch": { "fillMode": "BARS", "participationCap": "100" } });
+        app.gql(update, json!({ "input": by_bars })).await.entity("partnerSettingsUpdate", "partner");
+        app.advance_to("2026-07-14T15:00:00Z").await;
+        let ko = instruments::by_symbol(&app.app, None, "KO").await.unwrap().unwrap();
+        let (seed, base) = (app.partner.market_seed.unsigned_abs(), ko.base_price.units());
+        // Twenty percent below the base, which the simulated market does not reach.
+        let low = Price::from_units(base * 8 / 10 / 100 * 100);
+        let buy = rest(&app, &ada, "BUY", "KO", "2", limit(&low.to_string())).await;
+        apply(&app, "split", "KO", "2026-07-15", json!({ "split": { "newShares": 2, "oldShares": 1 } })).await;
+        app.advance_to("2026-07-15T03:59:00Z").await;
+        assert_eq!(order(&app, &buy).await, format!("NEW 2 {low} -"));
+        app.advance_to("2026-07-16T15:00:00Z").await;
+        let half = Price::from_units(low.units() / 2 / 100 * 100);
+        assert_eq!(order(&app, &buy).await, format!("NEW 4 {half} -"));
+        let market = app.gql(ORDER_PLACE, json!({ "input": ada.order("market", "BUY", "KO", "1") })).await;
+        let id = market.entity("orderPlace", "order")["id"].as_str().unwrap().to_owned();
+        app.advance_to("2026-07-16T15:02:00Z").await;
+        let filled = app.ended(&id).await;
+        let bar = prices::bar(seed, "KO", base / 2, "2026-07-16T15:00:00Z".parse().unwrap(), 1);
+        assert_eq!(filled["filledAveragePrice"]["amount"], Price::from_units(bar.open).to_string());
+        require_sound_books(&app).await;
+    }
+
+    async fn a_wash_sale_across_a_split_counts_shares_after_it(app: TestApp) {
+        let ada = app.funded_customer("Ada", "2000.00").await;
+        app.advance_to("2026-07-13T15:00:00Z").await;
+        trade(&app, &ada, "BUY", "KO", "10", "60.00").await;
+        trade(&app, &ada, "SELL", "KO", "10", "50.00").await;
+        apply(&app, "split", "KO", "2026-07-15", json!({ "split": { "newShares": 2, "oldShares": 1 } })).await;
+        app.advance_to("2026-07-15T15:00:00Z").await;
+        // 10 shares replace 5 of the 10 that were sold before the split at a loss of 10 dollars each.
+        let preview = "query($input: OrderPreviewInput!) { orderPreview(input: $input) { estimate { washSales { \
+            quantity loss { amount } } } userErrors { message } } }";
+        app.quote("KO", "24.00", "24.00").await;
+        let input = json!({ "accountId": ada.account_id, "symbol": "KO", "side": "BUY", "quantity": "10" });
+        assert_eq!(
+            app.gql(preview, json!({ "input": input })).await.data()["orderPreview"]["estimate"]["washSales"],
+            json!([{ "quantity": "5", "loss": { "amount": "50.00" } }])
+        );
+        trade(&app, &ada, "BUY", "KO", "10", "24.00").await;
+        let disallowed = async || {
+            let query = "query($id: ID!) { account(id: $id) { realizedGains(first: 9) { edges { node { quantity \
+                disallowedLoss { amount } } } } } }";
+            let found = app.gql(query, json!({ "id": ada.account_id })).await;
+            let gains = nodes(&found.data()["account"]["realizedGains"]);
+            gains.iter().map(|gain| gain["disallowedLoss"]["amount"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(disallowed().await, ["50.00"]);
+        let [positions, lots, _] = state(&app, &ada).await;
+        assert_eq!(positions, ["10 290.00"]);
+        assert_eq!(lots, ["10 10 290.00 2026-07-15"]);
+        require_sound_books(&app).await;
+        // Of 20 more, 10 replace the other 5.
+        trade(&app, &ada, "BUY", "KO", "20", "25.00").await;
+        assert_eq!(disallowed().await, ["100.00"]);
+        let [positions, mut lots, _] = state(&app, &ada).await;
+        lots.sort();
+        assert_eq!(positions, ["30 840.00"]);
+        assert_eq!(
+            lots,
+            ["10 10 250.00 2026-07-15", "10 10 290.00 2026-07-15", "10 10 300.00 2026-07-15"]
+        );
+        // Nothing is left to replace.
+        trade(&app, &ada, "BUY", "KO", "1", "25.00").await;
+        assert_eq!(disallowed().await, ["100.00"]);
+        require_same_views(&app, &ada).await;
+        require_sound_books(&app).await;
+
+        // A loss before a reverse split: 9 shares at a loss of 5 dollars each become 3.
+        trade(&app, &ada, "BUY", "VTI", "9", "25.00").await;
+        trade(&app, &ada, "SELL", "VTI", "9", "20.00").await;
+        let terms = json!({ "reverseSplit": { "newShares": 1, "oldShares": 3,
+            "cashInLieuPrice": { "amount": "60.00" } } });
+        apply(&app, "reverse", "VTI", "2026-07-16", terms).await;
+        app.advance_to("2026-07-16T15:00:00Z").await;
+        trade(&app, &ada, "BUY", "VTI", "1", "60.00").await;
+        assert_eq!(disallowed().await, ["15.00", "100.00"]);
+        require_same_views(&app, &ada).await;
+        require_sound_books(&app).await;
+    }
+
+    async fn an_action_is_withdrawn_until_it_is_applied(app: TestApp) {
+        const WITHDRAW: &str = "mutation($input: CorporateActionWithdrawInput!) { \
+            corporateActionWithdraw(input: $input) { corporateAction { id kind exOn } \
+            userErrors { code path message } } }";
+        let ada = app.funded_customer("Ada", "1000.00").await;
+        app.advance_to("2026-07-13T15:00:00Z").await;
+        trade(&app, &ada, "BUY", "KO", "5", "60.00").await;
+        let buy = rest(&app, &ada, "BUY", "KO", "2", limit("50.00")).await;
+        let split = json!({ "split": { "newShares": 2, "oldShares": 1 } });
+        let rename = json!({ "symbolChange": { "symbol": "COKE" } });
+        let first = apply(&app, "1", "KO", "2026-07-15", split.clone()).await["id"].clone();
+        let renamed = apply(&app, "2", "KO", "2026-07-15", rename.clone()).await["id"].clone();
+        let withdraw = async |key: &str, id: &Value| {
+            let input = json!({ "idempotencyKey": key, "corporateActionId": id });
+            app.gql(WITHDRAW, json!({ "input": input })).await
+        };
+        for _ in 0..2 {
+            // The same key returns the same action.
+            let withdrawn = withdraw("w1", &first).await;
+            assert_eq!(
+                withdrawn.entity("corporateActionWithdraw", "corporateAction"),
+                &json!({ "id": first, "kind": "SPLIT", "exOn": "2026-07-15" })
+            );
+        }
+        withdraw("w2", &renamed).await.entity("corporateActionWithdraw", "corporateAction");
+        let again = withdraw("w3", &first).await;
+        let error = again.user_error("corporateActionWithdraw");
+        assert_eq!((&error["code"], &error["path"]), (&json!("NOT_FOUND"), &json!(["corporateActionId"])));
+        let seen = "query($id: ID!) { node(id: $id) { id } corporateActions(first: 9) { edges { node { id } } } }";
+        let seen = async || app.gql(seen, json!({ "id": first })).await.data().clone();
+        assert_eq!(seen().await, json!({ "node": null, "corporateActions": { "edges": [] } }));
+
+        app.advance_to("2026-07-15T15:00:00Z").await;
+        assert_eq!(state(&app, &ada).await[0], ["5 300.00"]);
+        assert_eq!(order(&app, &buy).await, "NEW 2 50.00 -");
+        assert_eq!(entitlements(&app, &ada).await, Vec::<String>::new());
+
+        // What was withdrawn can be announced again; what was applied cannot be withdrawn.
+        let second = apply(&app, "3", "KO", "2026-07-16", split).await["id"].clone();
+        apply(&app, "4", "VTI", "2026-07-16", rename).await;
+        app.advance_to("2026-07-16T15:00:00Z").await;
+        let refused = withdraw("w4", &second).await;
+        assert_eq!(
+            refused.user_error("corporateActionWithdraw"),
+            &json!({ "code": "NOT_WITHDRAWABLE", "path": ["corporateActionId"],
+                "message": "The corporate action has already been applied." })
+        );
+        assert_eq!(state(&app, &ada).await[0], ["10 300.00"]);
+        let mut live = Socket::join(&app, Some(&app.key)).await;
+        let events = "subscription { events(after: \"0\") { type } }";
+        live.subscribe("1", events, json!({})).await;
+        let mut types = Vec::new();
+        while types.len() < 7 {
+            let kind = live.next().await["events"]["type"].as_str().unwrap().to_owned();
+            if kind.starts_with("CORPORATE_ACTION") {
+                types.push(kind.replace("CORPORATE_ACTION_", ""));
+            }
+        }
+        assert_eq!(
+            types,
+            ["ANNOUNCED", "ANNOUNCED", "WITHDRAWN", "WITHDRAWN", "ANNOUNCED", "ANNOUNCED", "APPLIED"]
+        );
+        require_sound_books(&app).await;
+    }
+
+    async fn an_account_with_a_dividend_to_be_paid_is_not_closed(app: TestApp) {
+        let ada = app.funded_customer("Ada", "100.00").await;
+        app.advance_to("2026-07-13T15:00:00Z").await;
+        app.quote("KO", "10.00", "10.00").await;
+        let bought = rest(&app, &ada, "BUY", "KO", "10", limit("10.00")).await;
+        assert_eq!(app.ended(&bought).await["status"], "FILLED");
+        apply(&app, "dividend", "KO", "2026-07-15", dividend("0.25", "2026-07-20")).await;
+        let nothing_left = json!({ "reverseSplit": { "newShares": 1, "oldShares": 10000, "wholeSharesOnly": true,
+            "cashInLieuPrice": { "amount": "0.01" } } });
+        apply(&app, "reverse", "KO", "2026-07-16", nothing_left).await;
+        app.advance_to("2026-07-16T15:00:00Z").await;
+        assert_eq!(app.balance(&ada.account_id).await, ["0.00", "0.00", "0.00"]);
+        assert_eq!(state(&app, &ada).await[0], ["0 0.00"]);
+        require_sound_books(&app).await;
+        let close = "mutation($id: ID!) { accountClose(input: { accountId: $id, reason: \"Moved\" }) { \
+            account { status } userErrors { code path message } } }";
+        let close = async || {
+            let answer = app.gql(close, json!({ "id": ada.account_id })).await;
+            answer.user_error("accountClose").clone()
+        };
+        let left = |what: &str| json!({ "code": "ACCOUNT_NOT_EMPTY", "path": ["accountId"],
+            "message": format!("The account still has {what}.") });
+        assert_eq!(close().await, left("a dividend to be paid"));
+        app.advance_to("2026-07-20T12:30:00Z").await;
+        assert_eq!(app.balance(&ada.account_id).await, ["2.50", "2.50", "2.50"]);
+        assert_eq!(close().await, left("cash or shares"));
+        require_sound_books(&app).await;
     }
 }

@@ -224,6 +224,8 @@ events! {
     "position.changed" PositionChanged(PositionState) about Position,
     /// A corporate action was announced.
     "corporate_action.announced" CorporateActionAnnounced(CorporateActionState) about Partner,
+    /// An announced corporate action was withdrawn.
+    "corporate_action.withdrawn" CorporateActionWithdrawn(CorporateActionState) about Partner,
     /// A corporate action was applied to an account: its dividend was paid, or its shares were split or renamed.
     "corporate_action.applied" CorporateActionApplied(EntitlementState) begins Entitlement,
     /// The sandbox clock was frozen, started or moved.

@@ -14,6 +14,7 @@ use crate::{
         venue::{CancelReply, Paper, Venue},
     },
 };
+use chrono::{DateTime, Utc};
 use entity::{
     Kind, Money, Quantity,
     corporate_action::{self, ActionKind},
@@ -111,7 +112,7 @@ impl Due for ApplyEntitlement {
         }
         let action = ctx.tx.row::<corporate_action::Entity>(entitlement.corporate_action_id).await?;
         let action = action.ok_or_else(|| Error::broken("an entitlement has no corporate action"))?;
-        let orders = open_orders(ctx, &entitlement).await?;
+        let orders = open_orders(ctx, &entitlement, action.processed_at.unwrap_or(ctx.now)).await?;
         // Bars of the days before are compared with the orders as they were then.
         if let Some(first) = orders.first()
             && matching::run_bars(ctx, first).await?
@@ -140,15 +141,17 @@ impl Due for ApplyEntitlement {
     }
 }
 
-/// Locks and returns the account's open orders for the instrument, in the order of their ids.
+/// Locks and returns the account's open orders for the instrument from before the ex-date, in the order of their ids.
 async fn open_orders(
     ctx: &CommandContext<'_>,
     entitlement: &entitlement::Model,
+    before: DateTime<Utc>,
 ) -> Result<Vec<order::Model>> {
     Ok(order::Entity::find()
         .filter(order::Column::AccountId.eq(entitlement.account_id))
         .filter(order::Column::InstrumentId.eq(entitlement.instrument_id))
         .filter(order::Column::Status.is_in(OPEN))
+        .filter(order::Column::SubmittedAt.lt(before))
         .order_by_asc(order::Column::Id)
         .lock(LockType::NoKeyUpdate)
         .all(ctx.tx)

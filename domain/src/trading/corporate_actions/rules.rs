@@ -2,7 +2,10 @@
 
 use crate::trading::{
     lots::rules::scaled,
-    orders::{state::QUANTITY_STEP, ticks},
+    orders::{
+        state::QUANTITY_STEP,
+        ticks::{self, Rounding},
+    },
 };
 use entity::{
     Price, Quantity, Rate,
@@ -15,25 +18,6 @@ pub enum Adjusted {
     Unchanged,
     Canceled,
     To(Box<order::Model>),
-}
-
-/// Rounding to a multiple of the tick.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Rounding {
-    Down,
-    Up,
-}
-
-/// Rounds a price of `numerator / denominator` ten-thousandths of a dollar to the tick; `None` if it is not above zero.
-fn on_tick(symbol: &str, numerator: i128, denominator: i128, rounding: Rounding) -> Option<Price> {
-    let floor = i64::try_from(numerator.div_euclid(denominator)).ok()?;
-    let step = denominator * i128::from(ticks::step(symbol, Price::from_units(floor.max(0))));
-    let steps = match rounding {
-        Rounding::Down => numerator.div_euclid(step),
-        Rounding::Up => (numerator + step - 1).div_euclid(step),
-    };
-    let price = Price::from_units(i64::try_from(steps * step / denominator).ok()?);
-    price.is_positive().then_some(price)
 }
 
 /// Returns an open order on the ex-date of a dividend (FINRA Rule 5330): the prices of limit orders to buy and of
@@ -49,7 +33,7 @@ pub fn on_dividend(order: &order::Model, symbol: &str, per_share: Rate) -> Adjus
     }
     let reduced = |price: Price| {
         let millionths = i128::from(price.units()) * 100 - i128::from(per_share.units());
-        on_tick(symbol, millionths, 100, Rounding::Down)
+        ticks::round(symbol, millionths, 100, Rounding::Down)
     };
     with_prices(order, reduced, reduced)
 }
@@ -73,7 +57,12 @@ pub fn on_split(order: &order::Model, symbol: &str, new_shares: i64, old_shares:
     };
     let divided = |rounding| {
         move |price: Price| {
-            on_tick(symbol, i128::from(price.units()) * i128::from(old_shares), new_shares.into(), rounding)
+            ticks::round(
+                symbol,
+                i128::from(price.units()) * i128::from(old_shares),
+                new_shares.into(),
+                rounding,
+            )
         }
     };
     let order = order::Model { quantity, ..order.clone() };

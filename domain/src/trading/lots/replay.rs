@@ -2,6 +2,7 @@
 //! the purchases of one account only, and for tests.
 
 use super::rules::{self, Candidate, Sale, parts, scaled};
+use crate::trading::basis;
 use chrono::{DateTime, Utc};
 use entity::{Money, Price, Quantity, fill, lot_closing, order::Side, tax_lot};
 use std::collections::BTreeMap;
@@ -13,6 +14,8 @@ pub struct Book {
     pub lots: Vec<Candidate>,
     /// Realized gains with the purchase of the shares that were sold.
     pub closings: Vec<(lot_closing::Model, Uuid)>,
+    /// Splits so far.
+    splits: Vec<basis::Split>,
     ids: u128,
 }
 
@@ -27,7 +30,7 @@ impl Book {
     /// Opens a lot, whose shares may replace some that were sold before; `None` if an amount exceeds 64 bits.
     pub fn buy(&mut self, lot: tax_lot::Model, is_retirement: bool) -> Option<()> {
         let mut bought = vec![Candidate { lot, is_retirement }];
-        let parts = rules::disallow(&mut self.closings, &mut bought, Self::ids(&mut self.ids))?;
+        let parts = rules::disallow(&mut self.closings, &mut bought, &self.splits, Self::ids(&mut self.ids))?;
         self.lots.extend(bought.into_iter().chain(parts));
         Some(())
     }
@@ -50,6 +53,8 @@ impl Book {
     /// Splits the open shares of each purchase: to what its lots have now if that follows from this split alone,
     /// otherwise in proportion.
     fn split(&mut self, split: Split, by: Option<&BTreeMap<Uuid, i64>>) -> Option<()> {
+        let Split { at, new_shares, old_shares, .. } = split;
+        self.splits.push(basis::Split { at, new_shares, old_shares });
         let mut purchases: BTreeMap<Uuid, Vec<usize>> = BTreeMap::new();
         for (at, candidate) in self.lots.iter().enumerate() {
             if candidate.lot.open_quantity.is_positive() {
@@ -62,7 +67,7 @@ impl Book {
             let sum = Quantity::from_units(open.iter().sum());
             let total = match by.and_then(|by| by.get(&purchase)) {
                 Some(more) => sum.plus(Quantity::from_units(*more))?,
-                None => scaled(sum, split.new_shares, split.old_shares),
+                None => scaled(sum, new_shares, old_shares),
             };
             for (at, part) in places.into_iter().zip(parts(total, &open)) {
                 let lot = &mut self.lots.get_mut(at)?.lot;
@@ -88,7 +93,8 @@ impl Book {
 
     /// Lets shares that were bought before replace those that were sold at a loss.
     pub fn disallow(&mut self) -> Option<()> {
-        let parts = rules::disallow(&mut self.closings, &mut self.lots, Self::ids(&mut self.ids))?;
+        let parts =
+            rules::disallow(&mut self.closings, &mut self.lots, &self.splits, Self::ids(&mut self.ids))?;
         self.lots.extend(parts);
         Some(())
     }
@@ -97,7 +103,7 @@ impl Book {
 /// A split of the shares of one account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Split {
-    /// Id of the entitlement.
+    /// Id of the corporate action.
     pub id: Uuid,
     pub at: DateTime<Utc>,
     pub new_shares: i64,

@@ -1,6 +1,7 @@
 //! Rules of tax lots, without input or output: which lots a sale closes, how long shares were held, and which
 //! losses are disallowed as wash sales.
 
+use crate::trading::basis::{self, Split};
 use chrono::{Datelike, Days, Months, NaiveDate};
 use entity::{
     Money, Price, Quantity,
@@ -221,10 +222,12 @@ pub struct Candidate {
 /// replacing shares, and their holding period is prolonged by that of the shares sold.
 ///
 /// `losses` are given with the purchase of the shares sold, in the order of the sales; `candidates` in any order.
+/// Quantities are compared in shares of today: those of a sale before some of the `splits` are converted.
 /// `None` if an amount exceeds 64 bits.
 pub fn disallow(
     losses: &mut [(lot_closing::Model, Uuid)],
     candidates: &mut [Candidate],
+    splits: &[Split],
     mut next_id: impl FnMut() -> Uuid,
 ) -> Option<Vec<Candidate>> {
     candidates.sort_by_key(|candidate| (candidate.lot.opened_at, candidate.lot.id));
@@ -233,18 +236,25 @@ pub fn disallow(
         let (first, last) = wash_window(loss.closed_on);
         for candidate in &mut *candidates {
             let lot = &mut candidate.lot;
-            let quantity = Ord::min(loss.unreplaced_quantity, lot.open_quantity);
+            let unreplaced = basis::quantity(splits, loss.unreplaced_quantity, loss.closed_at);
+            let quantity = Ord::min(unreplaced, lot.open_quantity);
+            // In shares of the sale.
+            let replaced = if quantity == unreplaced {
+                loss.unreplaced_quantity
+            } else {
+                basis::quantity_at(splits, quantity, loss.closed_at)
+            };
             let is_replacement = lot.replaces_id.is_none()
                 && (lot.purchase_id != *purchase_id || lot.opened_at > loss.closed_at)
                 && (first..=last).contains(&lot.acquired_on);
-            if !is_replacement || !quantity.is_positive() {
+            if !is_replacement || !quantity.is_positive() || !replaced.is_positive() {
                 continue;
             }
             if quantity == lot.open_quantity {
-                replace(loss, lot, candidate.is_retirement)?;
+                replace(loss, lot, replaced, candidate.is_retirement)?;
             } else {
                 let mut part = split_off(lot, quantity, next_id())?;
-                replace(loss, &mut part, candidate.is_retirement)?;
+                replace(loss, &mut part, replaced, candidate.is_retirement)?;
                 parts.push(Candidate { lot: part, is_retirement: candidate.is_retirement });
             }
         }
@@ -278,9 +288,14 @@ fn split_off(lot: &mut tax_lot::Model, quantity: Quantity, id: Uuid) -> Option<t
     Some(part)
 }
 
-/// Lets all open shares of a lot replace shares that were sold at a loss.
-fn replace(loss: &mut lot_closing::Model, lot: &mut tax_lot::Model, is_retirement: bool) -> Option<()> {
-    loss.unreplaced_quantity = loss.unreplaced_quantity.minus(lot.open_quantity)?;
+/// Lets all open shares of a lot replace so many shares that were sold at a loss.
+fn replace(
+    loss: &mut lot_closing::Model,
+    lot: &mut tax_lot::Model,
+    quantity: Quantity,
+    is_retirement: bool,
+) -> Option<()> {
+    loss.unreplaced_quantity = loss.unreplaced_quantity.minus(quantity)?;
     let replaced = loss.quantity.minus(loss.unreplaced_quantity)?;
     let disallowed = loss.basis.minus(loss.proceeds)?.share(replaced.units(), loss.quantity.units())?;
     let moved = disallowed.minus(loss.disallowed)?;

@@ -294,7 +294,8 @@ event!(
 );
 
 event!(
-    /// The partner was created, or its settings, API keys, clock, market hours, fixed quotes or bars changed, or a corporate action was announced.
+    /// The partner was created, or its settings, API keys, clock, market hours, fixed quotes or bars changed, or a
+    /// corporate action was announced or withdrawn.
     PartnerChangedEvent(Uuid) {
         /// The partner in its current state.
         async fn partner(&self) -> One<Partner> {

@@ -133,7 +133,8 @@ proptest! {
         prop_assume!(new > old);
         let quantity = Quantity::from_units(units * QUANTITY_STEP);
         let price = Price::from_units(cents * 100);
-        let before = order::Model { quantity, limit_price: Some(price), ..order(Side::Buy, OrderKind::Limit, "1", "1", "") };
+        let limit = order(Side::Buy, OrderKind::Limit, "1", "1", "");
+        let before = order::Model { quantity, limit_price: Some(price), ..limit };
         if let Adjusted::To(after) = on_split(&before, "VTI", new, old) {
             let worth = |order: &order::Model| {
                 i128::from(order.quantity.units()) * i128::from(order.limit_price.unwrap().units())
