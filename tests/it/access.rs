@@ -998,6 +998,7 @@ fn every_root_field_is_in_the_tables() {
             "ApiKey",
             "Kyc",
             "WatchListHit",
+            "CorporateAction",
         ]
         .map(|kind| (kind, String::new()))
         .into(),

@@ -277,6 +277,23 @@ on_both! {
         assert_eq!(order(&app, &buy).await, "NEW 10.5 33.33 -");
         let shown = app.get(&format!("/v1/orders/{sell}")).await;
         assert_eq!((&shown.body["limit_price"], &shown.body["quantity"]), (&json!("60.01"), &json!("7.5")));
+        let mut live = Socket::join(&app, Some(&app.key)).await;
+        let events = "subscription { events(after: \"0\") { type ... on CorporateActionAppliedEvent { account { id } \
+            corporateAction { kind exOn newShares oldShares } entitlement { quantity newQuantity } \
+            instrument { symbol } } } }";
+        live.subscribe("1", events, json!({})).await;
+        let applied = loop {
+            let event = live.next().await["events"].clone();
+            if event["type"] == "CORPORATE_ACTION_APPLIED" {
+                break event;
+            }
+        };
+        assert_eq!(
+            applied,
+            json!({ "type": "CORPORATE_ACTION_APPLIED", "account": { "id": ada.account_id }, "corporateAction":
+                { "kind": "SPLIT", "exOn": "2026-07-15", "newShares": 3, "oldShares": 2 }, "entitlement":
+                { "quantity": "11", "newQuantity": "16.5" }, "instrument": { "symbol": "KO" } })
+        );
         // 5,000 - 600 + 264 - 315, less 10.5 times 33.33, which is 349.965.
         assert_eq!(power(&app, &ada).await, "3999.03");
         require_sound_books(&app).await;
@@ -481,10 +498,9 @@ on_both! {
         );
         // Above each price that the market can have before and after the split.
         let sell = rest(&app, &ada, "SELL", "KO", "2", limit("100.00")).await;
-        let (new, old) = (3, 1);
         for symbol in ["KO", "VTI", "SCHB"] {
-            let terms = json!({ "split": { "newShares": new, "oldShares": old } });
-            apply(&app, symbol, symbol, "2026-07-15", terms).await;
+            let terms = json!({ "split": { "newShares": 3, "oldShares": 1 } });
+            apply(&app, &format!("split-{symbol}"), symbol, "2026-07-15", terms).await;
         }
         app.advance_to("2026-07-15T15:00:00Z").await;
         assert_eq!(order(&app, &sell).await, "NEW 6 33.34 -");

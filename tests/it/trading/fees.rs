@@ -74,6 +74,17 @@ on_both! {
         app.advance_to("2026-07-16T15:00:00Z").await;
         assert_eq!(power().await, "89899.67");
         assert_eq!(app.balance(&ada.account_id).await[2], "89899.67");
+
+        // The activity fee of 0.0166 has a maximum for each trade, and null ends a fee.
+        let capped = json!({ "tradingActivityFee": { "perShare": "0.000166", "maximum": { "amount": "0.01" } } });
+        app.gql(UPDATE, json!({ "input": { "patch": capped } })).await.entity("partnerSettingsUpdate", "partner");
+        let sold = trade(&app, &ada, "5", "SELL", "100", "110.00").await;
+        assert_eq!(confirmed(&app, &sold).await, ["11000.00", "0.32", "0.31", "0.01", "10999.68"]);
+        let ended = json!({ "secFeePerMillion": null, "tradingActivityFee": null });
+        let ended = app.gql(UPDATE, json!({ "input": { "patch": ended } })).await;
+        assert_eq!(ended.entity("partnerSettingsUpdate", "partner")["settings"], none);
+        let sold = trade(&app, &ada, "6", "SELL", "1", "110.00").await;
+        assert_eq!(confirmed(&app, &sold).await, ["110.00", "0.00", "0.00", "0.00", "110.00"]);
         let report = app.audit().await;
         assert_eq!(report.wrong, None, "{report}");
     }
