@@ -141,7 +141,7 @@ async fn confirmed(
 
 /// Losses that shares of a purchase replace, each with the purchase of the shares sold.
 struct Losses {
-    losses: Vec<(lot_closing::Model, Uuid)>,
+    sales: Vec<(lot_closing::Model, Uuid)>,
     /// Splits of the shares so far.
     splits: Vec<Split>,
     /// Whether the purchase is in a retirement account.
@@ -175,13 +175,13 @@ async fn losses_before(
     if let Some((loss, _)) = losses.first() {
         splits = basis::splits(connection, loss.partner_id, instrument_id).await?;
     }
-    Ok(Losses { losses, splits, is_retirement })
+    Ok(Losses { sales: losses, splits, is_retirement })
 }
 
 /// Lets the shares of a new lot replace shares that were sold at a loss, and returns the lot in its parts.
 async fn replacing(ctx: &CommandContext<'_>, lots: Vec<tax_lot::Model>) -> Result<Vec<tax_lot::Model>> {
     let Some(lot) = lots.first() else { return Ok(lots) };
-    let Losses { mut losses, splits, is_retirement } =
+    let Losses { sales: mut losses, splits, is_retirement } =
         losses_before(ctx.tx, lot.account_id, lot.instrument_id, lot.acquired_on).await?;
     let before = losses.clone();
     let mut candidates: Vec<_> = lots.into_iter().map(|lot| Candidate { lot, is_retirement }).collect();

@@ -45,7 +45,8 @@ on_both! {
         monotonic.advance(Duration::from_millis(501));
         app.statements.lock().unwrap().clear();
         assert_eq!(name(&app, "VTI").await.as_deref(), Some("Changed again"));
-        assert_eq!(app.statements.lock().unwrap().iter().filter(|sql| about(sql)).count(), 2);
+        // The version, the instruments, and their symbols since symbol changes.
+        assert_eq!(app.statements.lock().unwrap().iter().filter(|sql| about(sql)).count(), 3);
 
         // Without a new version, a check is one statement.
         monotonic.advance(Duration::from_secs(1));
