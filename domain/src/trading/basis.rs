@@ -86,3 +86,60 @@ pub fn quantity_at(splits: &[Split], quantity: Quantity, time: DateTime<Utc>) ->
     let later = after(splits, time).rev();
     later.fold(quantity, |quantity, split| scaled(quantity, split.old_shares, split.new_shares))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::TimeDelta;
+    use proptest::prelude::*;
+
+    /// Splits on the first, second, … day.
+    fn splits(ratios: &[(i64, i64)]) -> Vec<Split> {
+        let days = (1..).map(|day| DateTime::UNIX_EPOCH + TimeDelta::days(day));
+        let split = |(at, (new_shares, old_shares)): (_, &(i64, i64))| Split {
+            at,
+            new_shares: *new_shares,
+            old_shares: *old_shares,
+        };
+        days.zip(ratios).map(split).collect()
+    }
+
+    #[test]
+    fn each_later_split_divides_a_price() {
+        let cases: [(&[(i64, i64)], &str, i64, &str, &str); 7] = [
+            (&[], "60.00", 0, "60.00", "60.00"),
+            (&[(2, 1)], "60.01", 0, "30.00", "30.01"),
+            (&[(3, 1)], "50.00", 0, "16.66", "16.67"),
+            (&[(1, 3)], "33.00", 0, "99.00", "99.00"),
+            (&[(2, 1), (3, 2)], "60.00", 0, "20.00", "20.00"),
+            // Only the second one is later; a price of its own time is a price after it.
+            (&[(2, 1), (3, 2)], "60.00", 1, "40.00", "40.00"),
+            (&[(2, 1), (3, 2)], "60.00", 2, "60.00", "60.00"),
+        ];
+        for (ratios, before, day, down, up) in cases {
+            let time = DateTime::UNIX_EPOCH + TimeDelta::days(day);
+            let found = [Rounding::Down, Rounding::Up]
+                .map(|rounding| price(&splits(ratios), "VTI", before.parse().unwrap(), time, rounding));
+            assert_eq!(found.map(|price| price.to_string()), [down, up], "{ratios:?} {before} {day}");
+        }
+        let least =
+            price(&splits(&[(2, 1)]), "VTI", Price::from_units(1), DateTime::UNIX_EPOCH, Rounding::Down);
+        assert_eq!(least, Price::from_units(1));
+        assert_eq!(base_price(600_000, splits(&[(2, 1), (3, 2)]).iter()), 200_000);
+        assert_eq!(base_price(100_001, splits(&[(2, 1)]).iter()), 50_001);
+        assert_eq!(base_price(1, splits(&[(3, 1)]).iter()), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn quantities_come_back_to_a_hundred_millionth(
+            units in 1_i64..1_000_000_000_000, new in 1_i64..100, old in 1_i64..100,
+        ) {
+            let (splits, before) = (splits(&[(new, old)]), Quantity::from_units(units));
+            let today = quantity(&splits, before, DateTime::UNIX_EPOCH);
+            let back = quantity_at(&splits, today, DateTime::UNIX_EPOCH);
+            prop_assert!(back <= before);
+            prop_assert!(before.units() - back.units() <= old / new + 1);
+        }
+    }
+}

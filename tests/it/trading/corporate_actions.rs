@@ -556,6 +556,22 @@ on_both! {
         require_sound_books(&app).await;
     }
 
+    async fn no_price_after_a_split_fills_an_order_that_is_not_adjusted_yet(app: TestApp) {
+        let ada = app.funded_customer("Ada", "1000.00").await;
+        // The prices are next compared with the order after a day: at the time of the split.
+        app.advance_to("2026-07-14T04:00:00Z").await;
+        apply(&app, "split", "KO", "2026-07-15", json!({ "split": { "newShares": 2, "oldShares": 1 } })).await;
+        let ko = instruments::by_symbol(&app.app, None, "KO").await.unwrap().unwrap();
+        // Below all prices of the simulated market before the split, and above all after it.
+        let price = Price::from_units(ko.base_price.units() * 7 / 10 / 200 * 200);
+        let buy = rest(&app, &ada, "BUY", "KO", "2", limit(&price.to_string())).await;
+        app.advance_to("2026-07-15T04:00:00Z").await;
+        let half = Price::from_units(price.units() / 2);
+        assert_eq!(order(&app, &buy).await, format!("NEW 4 {half} -"));
+        app.advance_to("2026-07-17T04:00:00Z").await;
+        assert_eq!(order(&app, &buy).await, format!("NEW 4 {half} -"));
+    }
+
     async fn a_wash_sale_across_a_split_counts_shares_after_it(app: TestApp) {
         let ada = app.funded_customer("Ada", "2000.00").await;
         app.advance_to("2026-07-13T15:00:00Z").await;
