@@ -1,5 +1,6 @@
 //! GraphQL events and subscriptions, read from the event log.
 
+mod market_clock;
 mod objects;
 
 use self::objects::{
@@ -14,11 +15,8 @@ use super::{
     event_types::EventType,
     scalars::DateTime,
 };
-use crate::{
-    graphql::trading::instruments::MarketClock,
-    wire::{Fault, Result},
-};
-use async_graphql::{Context, ID, Interface, SimpleObject, Subscription};
+use crate::wire::{Fault, Result};
+use async_graphql::{Context, ID, Interface, Subscription};
 use domain::{
     Refusal, Scope,
     accounts::{self, VisibleEvents},
@@ -32,11 +30,8 @@ use domain::{
 use entity::{Kind, event};
 use futures_util::{Stream, StreamExt, stream};
 use macros::breadth;
-use std::{
-    sync::{Arc, LazyLock},
-    time::Duration,
-};
-use tokio::time::Instant;
+use market_clock::MarketClockChangedEvent;
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// Entry of the partner's event log.
@@ -115,40 +110,24 @@ fn order_changed(row: Arc<event::Model>, account: Option<Uuid>) -> Option<Result
     }
 }
 
-/// State of the market clock. It is not in the event log and has no cursor: each event contains the present
-/// state, so there is nothing to resume.
-#[derive(SimpleObject)]
-pub struct MarketClockChangedEvent {
-    /// Time when the event was sent, by the partner's clock, or by the server's clock without credentials.
-    occurred_at: DateTime,
-    /// Whether the market is open, and when that changes.
-    market_clock: MarketClock,
+/// Whether an event may be about an order, or change which orders a subscriber sees. Others are not evaluated.
+fn concerns_orders(event: &event::Model) -> bool {
+    event.kind.starts_with("order.") || event.kind.starts_with("account.")
 }
 
-/// Returns when to send the state of the market clock: at once, then every second at the same time for all
-/// subscribers.
-fn market_clock_ticks() -> impl Stream<Item = Signal> + Send {
-    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-    // The second event follows the first after half a second at least.
-    let first = (START.elapsed() + Duration::from_millis(1500)).as_secs();
-    let ticks = stream::unfold(first, |tick| async move {
-        // Seconds that a slow client has missed are skipped.
-        let tick = Ord::max(tick, START.elapsed().as_secs());
-        tokio::time::sleep_until(*START + Duration::from_secs(tick)).await;
-        Some((Signal::Tick(tick), tick + 1))
-    });
-    stream::iter([Signal::Now]).chain(ticks)
-}
-
-/// Starts a subscription to the log.
-async fn start_log(ctx: &Context<'_>, after: Option<String>) -> Result<()> {
+/// Starts a subscription to the wanted events of the log.
+async fn start_log(
+    ctx: &Context<'_>,
+    after: Option<String>,
+    is_wanted: fn(&event::Model) -> bool,
+) -> Result<()> {
     let app = ctx.app();
     let access_scope = ctx.actor().access_scope(Scope::Read)?;
     let after = match after {
         Some(cursor) => Some(events::position_of(&app.db.read, access_scope.partner_id, &cursor).await?),
         None => None,
     };
-    let events = events::follow(&app.db, &app.feed, access_scope.partner_id, after).await?;
+    let events = events::follow(&app.db, &app.feed, access_scope.partner_id, after, is_wanted).await?;
     let signals = events.map(|event| Ok(Signal::Logged(event?))).boxed();
     fanout::start(ctx, signals, Some(VisibleEvents::new(access_scope)));
     Ok(())
@@ -190,12 +169,9 @@ impl EventSubscription {
     ) -> impl Stream<Item = Result<MarketClockChangedEvent>> + use<> {
         let event = if Current::of(ctx).is_some() {
             let hours = market::clock_for(&ctx.app().db.read, ctx.actor(), clock::system_now()).await;
-            Some(hours.map_err(Fault::from).map(|hours| MarketClockChangedEvent {
-                occurred_at: hours.at.into(),
-                market_clock: hours.into(),
-            }))
+            Some(hours.map(MarketClockChangedEvent::from).map_err(Fault::from))
         } else {
-            fanout::start(ctx, market_clock_ticks().map(Ok).boxed(), None);
+            fanout::start(ctx, market_clock::ticks().map(Ok).boxed(), None);
             None
         };
         stream::iter(event)
@@ -222,7 +198,7 @@ impl EventSubscription {
                 if let Some(id) = account_id {
                     visible_account(ctx, &id).await?;
                 }
-                start_log(ctx, after).await?;
+                start_log(ctx, after, concerns_orders).await?;
                 None
             }
         };
@@ -239,7 +215,7 @@ impl EventSubscription {
         let event = match Current::of(ctx) {
             Some(current) => current.event(&ctx.app().db).await.map(|event| event.and_then(Event::of)),
             None => {
-                start_log(ctx, after).await?;
+                start_log(ctx, after, |_| true).await?;
                 None
             }
         };
