@@ -93,6 +93,8 @@ mod tests {
     use chrono::TimeDelta;
     use proptest::prelude::*;
 
+    type Ratios = &'static [(i64, i64)];
+
     /// Splits on the first, second, … day.
     fn splits(ratios: &[(i64, i64)]) -> Vec<Split> {
         let days = (1..).map(|day| DateTime::UNIX_EPOCH + TimeDelta::days(day));
@@ -106,7 +108,7 @@ mod tests {
 
     #[test]
     fn each_later_split_divides_a_price() {
-        let cases: [(&[(i64, i64)], &str, i64, &str, &str); 7] = [
+        let cases: [(Ratios, &str, i64, &str, &str); 7] = [
             (&[], "60.00", 0, "60.00", "60.00"),
             (&[(2, 1)], "60.01", 0, "30.00", "30.01"),
             (&[(3, 1)], "50.00", 0, "16.66", "16.67"),
