@@ -232,7 +232,8 @@ impl<C: ConnectionTrait> Audit<'_, C> {
                 Side::Buy => (LedgerKind::ClearingPayable, 1),
                 Side::Sell => (LedgerKind::ClearingReceivable, -1),
             };
-            *waiting.entry((row.partner_id, kind)).or_default() += sign * row.amount.units();
+            let sum = waiting.entry((row.partner_id, kind)).or_default();
+            *sum = sum.saturating_add(sign * row.amount.units());
         }
         let clearing = [LedgerKind::ClearingPayable, LedgerKind::ClearingReceivable];
         let accounts = ledger_account::Entity::find()
@@ -258,12 +259,13 @@ impl<C: ConnectionTrait> Audit<'_, C> {
         _ = walk!(self, ledger_hold, row => { left.insert(row.id, (row.purpose_id, row.amount)); });
         _ = walk!(self, ledger_release, row => {
             if let Some((_, left)) = left.get_mut(&row.hold_id) {
-                *left -= row.amount;
+                *left = left.saturating_sub(row.amount);
             }
         });
         let mut open: HashMap<Uuid, (Uuid, i64)> = HashMap::new();
         for (hold, (purpose, left)) in left.into_iter().filter(|(_, (_, left))| *left > 0) {
-            open.entry(purpose).or_insert((hold, 0)).1 += left;
+            let (_, sum) = open.entry(purpose).or_insert((hold, 0));
+            *sum = sum.saturating_add(left);
         }
         let mut filled: HashMap<Uuid, Filled> = HashMap::new();
         _ = walk!(self, fill, row => {

@@ -541,6 +541,26 @@ async fn a_hold_of_an_ended_order_is_detected() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn altered_amounts_whose_sum_exceeds_64_bits_are_detected() {
+    for app in TestApp::each_with(Options { without_timers: true, ..Options::default() }).await {
+        some_history(&app).await;
+        let db = intruder(&app).await;
+        for change in [
+            "UPDATE ledger_transfer SET amount = 9223372036854775807",
+            "UPDATE ledger_release SET amount = 9223372036854775807",
+            "UPDATE ledger_hold SET amount = 9223372036854775807, purpose_id = (SELECT purpose_id FROM ledger_hold \
+                ORDER BY id LIMIT 1)",
+            "DELETE FROM ledger_release",
+            "UPDATE fill SET quantity = 9223372036854775807, amount = 9223372036854775807, settled_at = NULL",
+        ] {
+            db.execute_unprepared(change).await.unwrap();
+            let wrong = app.audit().await.wrong.unwrap();
+            assert!(wrong.starts_with("ledger_"), "{change}: {wrong}");
+        }
+    }
+}
+
 /// A hold is a row and a part of the balance of its ledger account. If both are altered alike, only what the order
 /// needs reveals it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -33,7 +33,7 @@ impl Books<'_> {
             _ => false,
         };
         let movements = self.movements.get(&event).into_iter().flatten();
-        movements.filter(matching).map(|movement| movement.amount).sum()
+        movements.filter(matching).map(|movement| movement.amount).fold(0, i64::saturating_add)
     }
 
     /// Returns the same total for all events of one type about a subject.
@@ -44,7 +44,7 @@ impl Books<'_> {
         matches: impl Fn(&AccountBalance, &AccountBalance) -> bool,
     ) -> i64 {
         let events = self.causes.get(&(subject, event_type)).into_iter().flatten();
-        events.map(|cause| self.moved_by(cause.event, &matches)).sum()
+        events.map(|cause| self.moved_by(cause.event, &matches)).fold(0, i64::saturating_add)
     }
 
     fn happened(&self, subject: Uuid, event_type: EventType) -> bool {
@@ -87,7 +87,8 @@ impl<C: ConnectionTrait> Audit<'_, C> {
         let mut expected: HashMap<Uuid, i64> = HashMap::new();
         let rows = walk!(self, transfer, row => {
             if row.status == Status::Pending {
-                *expected.entry(row.account_id).or_default() += row.amount.units();
+                let sum = expected.entry(row.account_id).or_default();
+                *sum = sum.saturating_add(row.amount.units());
             }
             if row.direction == Direction::Deposit {
                 self.deposit(books, &row);
@@ -216,7 +217,7 @@ impl<C: ConnectionTrait> Audit<'_, C> {
         }
         let rows = walk!(self, order, row => {
             let fills = fills.remove(&row.id).unwrap_or_default();
-            let filled: i64 = fills.iter().map(|fill| fill.quantity.units()).sum();
+            let filled = fills.iter().map(|fill| fill.quantity.units()).fold(0, i64::saturating_add);
             if filled != row.filled_quantity.units() {
                 self.wrong(format!("order {} has filled quantity {}, which is not the sum of its fills",
                     row.id, row.filled_quantity));

@@ -20,15 +20,16 @@ impl<C: ConnectionTrait> Audit<'_, C> {
         let mut fractions: HashMap<Uuid, i64> = HashMap::new();
         _ = walk!(self, lot_closing, row => {
             if let Some(entitlement) = row.entitlement_id {
-                *fractions.entry(entitlement).or_default() += row.proceeds.units();
+                let sum = fractions.entry(entitlement).or_default();
+                *sum = sum.saturating_add(row.proceeds.units());
             }
         });
         let rows = walk!(self, entitlement, row => {
             let moved = |kind: LedgerKind| {
                 let is_own = |account: &AccountBalance| account.kind == kind && account.owner == row.account_id;
                 let event = EventType::CorporateActionApplied;
-                books.moved(row.id, event, |_, credit| is_own(credit))
-                    - books.moved(row.id, event, |debit, _| is_own(debit))
+                let debited = books.moved(row.id, event, |debit, _| is_own(debit));
+                books.moved(row.id, event, |_, credit| is_own(credit)).saturating_sub(debited)
             };
             let due = if row.applied_at.is_some() { row.cash.units() } else { 0 };
             let paid = moved(LedgerKind::Cash);
