@@ -262,7 +262,8 @@ async fn splits_of(
     let split = |action: &corporate_action::Model| {
         let own = entitlements.iter().find(|entitlement| entitlement.corporate_action_id == action.id);
         Some(Split {
-            id: action.id,
+            // Trades before the split were booked before the entitlement was recorded.
+            id: own.map_or(action.id, |entitlement| entitlement.id),
             at: own.and_then(|entitlement| entitlement.applied_at).or(action.processed_at)?,
             new_shares: action.new_shares?,
             old_shares: action.old_shares?,

@@ -38,6 +38,7 @@ use sea_orm::{
     ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, LockType},
 };
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// Maximum number of orders that one transaction fills; the others follow in the next one.
@@ -54,17 +55,15 @@ pub struct OpenBook<'a> {
     read_at: DateTime<Utc>,
     /// How the orders are filled, once that is known.
     prices: Option<Prices>,
+    /// Orders that are not filled now, because their account's shares are to be split first.
+    waiting: BTreeSet<Uuid>,
 }
 
 /// By what orders are filled.
 #[derive(Clone, Copy, Debug)]
 enum Prices {
     Closed,
-    /// This quote. Orders from before the last split wait until they are adjusted to it.
-    Quote {
-        quote: Quote,
-        split_at: Option<DateTime<Utc>>,
-    },
+    Quote(Quote),
     /// Bars that begin before this time.
     Bars {
         before: DateTime<Utc>,
@@ -80,7 +79,8 @@ impl<'a> OpenBook<'a> {
             Some(known) => (known.book, known.read_at),
             None => (rebuilt(ctx, instrument.id).await?, ctx.now),
         };
-        Ok(Some(Self { instrument, row, is_new: false, book, read_at, prices: None }))
+        let waiting = BTreeSet::new();
+        Ok(Some(Self { instrument, row, is_new: false, book, read_at, prices: None, waiting }))
     }
 
     async fn load_or_create(ctx: &CommandContext<'_>, instrument: &'a instrument::Model) -> Result<Self> {
@@ -94,7 +94,15 @@ impl<'a> OpenBook<'a> {
             matched_until: ctx.now,
             pushed_until: None,
         };
-        Ok(Self { instrument, row, is_new: true, book: Book::default(), read_at: ctx.now, prices: None })
+        Ok(Self {
+            instrument,
+            row,
+            is_new: true,
+            book: Book::default(),
+            read_at: ctx.now,
+            prices: None,
+            waiting: BTreeSet::new(),
+        })
     }
 
     /// Stores the state with a new version and keeps the book in memory. If the transaction is rolled back, the
@@ -157,8 +165,8 @@ impl<'a> OpenBook<'a> {
                 let over = ctx.now.duration_trunc(bars::LENGTH).unwrap_or(ctx.now);
                 Prices::Bars { before: self.row.pushed_until.map_or(over, |pushed| pushed.max(over)) }
             }
-            Some(Priced { quote, splits, .. }) if market::is_open(ctx.partner.market_hours, ctx.now) => {
-                Prices::Quote { quote, split_at: splits.last().map(|split| split.at) }
+            Some(Priced { quote, .. }) if market::is_open(ctx.partner.market_hours, ctx.now) => {
+                Prices::Quote(quote)
             }
             Some(_) => Prices::Closed,
         };
@@ -174,18 +182,15 @@ impl<'a> OpenBook<'a> {
     ) -> Result<Vec<Report>> {
         match self.prices(ctx).await? {
             Prices::Closed => Ok(Vec::new()),
-            Prices::Quote { quote, split_at } => Ok(self.by_quote(&quote, split_at, most)),
+            Prices::Quote(quote) => Ok(self.by_quote(&quote, most)),
             Prices::Bars { before } => self.by_bars(ctx, before, most).await,
         }
     }
 
-    fn by_quote(&self, quote: &Quote, split_at: Option<DateTime<Utc>>, most: usize) -> Vec<Report> {
+    fn by_quote(&self, quote: &Quote, most: usize) -> Vec<Report> {
         let mut found = Vec::new();
-        let is_adjusted = |order: &&Resting| {
-            matches!(order.open, fill_rules::Open::Amount(..)) || split_at.is_none_or(|at| order.since >= at)
-        };
-        let orders = self.book.touched(quote).into_iter().filter_map(|id| self.book.get(id));
-        for order in orders.filter(is_adjusted).take(most) {
+        let touched = self.book.touched(quote).into_iter().filter(|id| !self.waiting.contains(id));
+        for order in touched.filter_map(|id| self.book.get(id)).take(most) {
             let id = order.id;
             let decision = fill_rules::by_quote(&order.terms, order.open, quote);
             let explain = |rule| Explanation { rule, quote: Some(*quote), bar: None };
@@ -433,6 +438,10 @@ pub(super) async fn run(ctx: &CommandContext<'_>, instrument_id: Uuid) -> Result
         }
         for (order_id, reports) in lock_in_order(ctx, reports).await? {
             let Some(mut working) = Working::lock(ctx, order_id).await? else { continue };
+            if working.awaits_split {
+                book.waiting.insert(order_id);
+                continue;
+            }
             if book.knows(&working) {
                 apply_all(ctx, &mut working, reports).await?;
             }
@@ -447,11 +456,10 @@ pub(super) async fn run(ctx: &CommandContext<'_>, instrument_id: Uuid) -> Result
     Ok(more)
 }
 
-/// Compares the orders for the instrument of an order with the bars that are over, if they are filled by bars;
-/// returns whether more remain to be filled now.
-pub(super) async fn run_bars(ctx: &CommandContext<'_>, order: &order::Model) -> Result<bool> {
-    let instrument = instruments::of_order(ctx.app, order).await?;
-    match Paper::quote(ctx, &instrument).await? {
+/// Compares the orders for an instrument with the bars that are over, if they are filled by bars; returns whether more
+/// remain to be filled now.
+pub(super) async fn run_bars(ctx: &CommandContext<'_>, instrument: &instrument::Model) -> Result<bool> {
+    match Paper::quote(ctx, instrument).await? {
         None => run(ctx, instrument.id).await,
         Some(_) => Ok(false),
     }

@@ -1,9 +1,22 @@
 //! Corporate actions, checked to the cent: who is entitled, what becomes of orders, lots and cash, and what is refused.
 
-use crate::support::{Customer, ORDER_PLACE, TestApp, on_both, socket::Socket};
+use crate::support::{Customer, ORDER_PLACE, TestApp, freeze_clock_at, on_both, socket::Socket};
 use chrono::{DateTime, Utc};
-use domain::{providers::prices, trading::instruments};
-use entity::Price;
+use domain::{
+    kernel::{
+        actor::AccessScope,
+        clock,
+        command::CommandContext,
+        scheduler::{self, Due},
+    },
+    providers::prices,
+    trading::{corporate_actions::ProcessCorporateAction, instruments},
+};
+use entity::{
+    Price, corporate_action,
+    timer::{self, TimerKind},
+};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::Expr};
 use serde_json::{Value, json};
 
 const APPLY: &str = "mutation($input: CorporateActionApplyInput!) { corporateActionApply(input: $input) { \
@@ -130,6 +143,44 @@ async fn require_same_views(app: &TestApp, who: &Customer) {
 
 async fn power(app: &TestApp, who: &Customer) -> String {
     app.balance(&who.account_id).await[1].clone()
+}
+
+/// Puts off the timers of this kind, as if they had failed, until the clock is advanced.
+async fn put_off(connection: &impl ConnectionTrait, kind: TimerKind) {
+    let later = "2099-01-01T00:00:00Z".parse::<DateTime<Utc>>().unwrap();
+    let timers = timer::Entity::update_many().col_expr(timer::Column::RetryAt, Expr::value(later));
+    timers.filter(timer::Column::Kind.eq(kind)).exec(connection).await.unwrap();
+}
+
+/// Moves the clock over midnight, while the corporate action is not processed yet.
+async fn just_after_midnight(app: &TestApp) {
+    app.advance_to("2026-07-15T03:59:59Z").await;
+    let tx = app.app.db.write().await.unwrap();
+    put_off(&tx, TimerKind::CorporateActionProcess).await;
+    tx.commit().await.unwrap();
+    freeze_clock_at(&app.app, app.partner.clone(), "2026-07-15T04:00:05Z").await;
+}
+
+/// Processes the only corporate action, which is not yet applied to the accounts.
+async fn process(app: &TestApp) {
+    let tx = app.app.db.write().await.unwrap();
+    let partner = clock::locked(&tx, app.partner.id).await.unwrap();
+    let action = corporate_action::Entity::find().one(&tx).await.unwrap().unwrap();
+    let ctx = CommandContext {
+        app: &app.app,
+        tx: &tx,
+        partner: &partner,
+        access_scope: AccessScope::all_of(partner.id),
+        actor_id: None,
+        now: "2026-07-15T04:00:00Z".parse().unwrap(),
+    };
+    ProcessCorporateAction::run(&ctx, action.id).await.unwrap();
+    put_off(&tx, TimerKind::EntitlementApply).await;
+    tx.commit().await.unwrap();
+}
+
+async fn run_due(app: &TestApp) {
+    while scheduler::run_due_for(&app.app, app.partner.id).await.unwrap() {}
 }
 
 on_both! {
@@ -721,6 +772,148 @@ on_both! {
         app.advance_to("2026-07-20T12:30:00Z").await;
         assert_eq!(app.balance(&ada.account_id).await, ["2.50", "2.50", "2.50"]);
         assert_eq!(close().await, left("cash or shares"));
+        require_sound_books(&app).await;
+    }
+
+    async fn a_split_into_whole_shares_leaves_orders_no_more_than_the_account_has(app: TestApp) {
+        let ada = app.funded_customer("Ada", "1000.00").await;
+        let bob = app.funded_customer("Bob", "1000.00").await;
+        let eve = app.funded_customer("Eve", "1000.00").await;
+        app.advance_to("2026-07-13T15:00:00Z").await;
+        trade(&app, &ada, "BUY", "KO", "11", "60.00").await;
+        trade(&app, &bob, "BUY", "KO", "11", "60.00").await;
+        trade(&app, &eve, "BUY", "KO", "0.5", "60.00").await;
+        trade(&app, &eve, "BUY", "VTI", "1.5", "60.00").await;
+        let all = rest(&app, &ada, "SELL", "KO", "11", limit("100.00")).await;
+        let first = rest(&app, &bob, "SELL", "KO", "5", limit("100.00")).await;
+        let second = rest(&app, &bob, "SELL", "KO", "6", limit("100.00")).await;
+        let none = rest(&app, &eve, "SELL", "KO", "0.5", limit("100.00")).await;
+        let more = rest(&app, &eve, "SELL", "VTI", "0.5", limit("90.00")).await;
+        let less = rest(&app, &eve, "SELL", "VTI", "1", limit("90.00")).await;
+        for (symbol, new, old) in [("KO", 3, 2), ("VTI", 6, 5)] {
+            let terms = json!({ "split": { "newShares": new, "oldShares": old, "wholeSharesOnly": true,
+                "cashInLieuPrice": { "amount": "40.00" } } });
+            apply(&app, symbol, symbol, "2026-07-15", terms).await;
+        }
+        app.advance_to("2026-07-15T04:00:00Z").await;
+        assert_eq!(entitlements(&app, &ada).await, ["11 16 20.00 2026-07-15T04:00:00Z"]);
+        assert_eq!(entitlements(&app, &bob).await, ["11 16 20.00 2026-07-15T04:00:00Z"]);
+        let mut found = entitlements(&app, &eve).await;
+        found.sort();
+        assert_eq!(found, ["0.5 0 30.00 2026-07-15T04:00:00Z", "1.5 1 32.00 2026-07-15T04:00:00Z"]);
+        assert_eq!(order(&app, &all).await, "NEW 16 66.67 -");
+        assert_eq!(order(&app, &first).await, "NEW 7.5 66.67 -");
+        assert_eq!(order(&app, &second).await, "NEW 8.5 66.67 -");
+        assert_eq!(order(&app, &none).await, "CANCELED 0.5 100.00 -");
+        assert_eq!(order(&app, &more).await, "NEW 0.6 75.00 -");
+        assert_eq!(order(&app, &less).await, "NEW 0.4 75.00 -");
+        require_sound_books(&app).await;
+        app.quote("KO", "70.00", "70.00").await;
+        app.quote("VTI", "80.00", "80.00").await;
+        app.advance_to("2026-07-15T04:01:00Z").await;
+        for (id, expected) in
+            [(&all, "FILLED 16 66.67 -"), (&second, "FILLED 8.5 66.67 -"), (&less, "FILLED 0.4 75.00 -")]
+        {
+            assert_eq!(order(&app, id).await, expected);
+        }
+        for who in [&ada, &bob, &eve] {
+            assert!(state(&app, who).await[0].iter().all(|position| position == "0 0.00"));
+            require_same_views(&app, who).await;
+        }
+        require_sound_books(&app).await;
+    }
+
+    async fn orders_of_the_first_seconds_of_the_ex_date_are_adjusted_once(app: TestApp) {
+        let ada = app.funded_customer("Ada", "2000.00").await;
+        app.advance_to("2026-07-13T15:00:00Z").await;
+        trade(&app, &ada, "BUY", "KO", "10", "60.00").await;
+        trade(&app, &ada, "BUY", "VTI", "10", "30.00").await;
+        apply(&app, "1", "KO", "2026-07-15", json!({ "split": { "newShares": 2, "oldShares": 1 } })).await;
+        let terms = json!({ "reverseSplit": { "newShares": 1, "oldShares": 3, "wholeSharesOnly": true,
+            "cashInLieuPrice": { "amount": "93.00" } } });
+        apply(&app, "2", "VTI", "2026-07-15", terms).await;
+        just_after_midnight(&app).await;
+        let sell = rest(&app, &ada, "SELL", "KO", "10", limit("90.00")).await;
+        let all = rest(&app, &ada, "SELL", "VTI", "10", limit("90.00")).await;
+        let buy = rest(&app, &ada, "BUY", "VTI", "3", limit("10.00")).await;
+        run_due(&app).await;
+        for time in ["2026-07-15T04:00:10Z", "2026-07-15T04:01:00Z"] {
+            app.advance_to(time).await;
+            assert_eq!(order(&app, &sell).await, "NEW 20 45.00 -");
+            assert_eq!(order(&app, &all).await, "CANCELED 10 90.00 -");
+            assert_eq!(order(&app, &buy).await, "CANCELED 3 10.00 -");
+        }
+        let mut found = entitlements(&app, &ada).await;
+        found.sort();
+        assert_eq!(found, ["10 20 0.00 2026-07-15T04:00:00Z", "10 3 31.00 2026-07-15T04:00:00Z"]);
+        // An order after it is left alone.
+        let after = rest(&app, &ada, "SELL", "VTI", "3", limit("100.00")).await;
+        app.advance_to("2026-07-15T15:00:00Z").await;
+        assert_eq!(order(&app, &after).await, "NEW 3 100.00 -");
+        app.quote("KO", "45.00", "45.00").await;
+        app.advance_to("2026-07-15T15:01:00Z").await;
+        assert_eq!(order(&app, &sell).await, "FILLED 20 45.00 -");
+        require_sound_books(&app).await;
+    }
+
+    async fn no_shares_are_traded_while_they_are_to_be_split(app: TestApp) {
+        let ada = app.funded_customer("Ada", "2000.00").await;
+        let bob = app.funded_customer("Bob", "2000.00").await;
+        app.advance_to("2026-07-13T15:00:00Z").await;
+        trade(&app, &ada, "BUY", "KO", "10", "60.00").await;
+        apply(&app, "1", "KO", "2026-07-15", json!({ "split": { "newShares": 2, "oldShares": 1 } })).await;
+        just_after_midnight(&app).await;
+        let buy = rest(&app, &ada, "BUY", "KO", "5", limit("40.00")).await;
+        run_due(&app).await;
+        assert_eq!(order(&app, &buy).await, "NEW 5 40.00 -");
+        process(&app).await;
+        // A price after the split, which others trade at.
+        trade(&app, &bob, "BUY", "KO", "5", "30.00").await;
+        let sell = rest(&app, &ada, "SELL", "KO", "4", limit("50.00")).await;
+        run_due(&app).await;
+        assert_eq!(order(&app, &buy).await, "NEW 5 40.00 -");
+        assert_eq!(order(&app, &sell).await, "NEW 4 50.00 -");
+        assert_eq!(state(&app, &ada).await[0], ["10 600.00"]);
+        app.quote("KO", "24.99", "24.99").await;
+        run_due(&app).await;
+        assert_eq!(order(&app, &buy).await, "NEW 5 40.00 -");
+        app.advance_to("2026-07-15T04:00:10Z").await;
+        assert_eq!(entitlements(&app, &ada).await, ["10 20 0.00 2026-07-15T04:00:00Z"]);
+        assert_eq!(state(&app, &ada).await[0], ["20 600.00"]);
+        assert_eq!(state(&app, &bob).await[0], ["5 150.00"]);
+        assert_eq!(order(&app, &buy).await, "NEW 10 20.00 -");
+        assert_eq!(order(&app, &sell).await, "NEW 8 25.00 -");
+        app.quote("KO", "25.00", "25.00").await;
+        app.advance_to("2026-07-15T04:01:00Z").await;
+        assert_eq!(order(&app, &sell).await, "FILLED 8 25.00 -");
+        assert_eq!(state(&app, &ada).await[0], ["12 360.00"]);
+        require_same_views(&app, &ada).await;
+        require_sound_books(&app).await;
+    }
+
+    async fn shares_of_the_last_bar_before_a_split_are_split(app: TestApp) {
+        let ada = app.funded_customer("Ada", "2000.00").await;
+        let update = "mutation($input: PartnerSettingsUpdateInput!) { partnerSettingsUpdate(input: $input) { \
+            partner { id } userErrors { message } } }";
+        let by_bars = json!({ "patch": { "fillMode": "BARS", "participationCap": "100" } });
+        app.gql(update, json!({ "input": by_bars })).await.entity("partnerSettingsUpdate", "partner");
+        app.advance_to("2026-07-14T15:00:00Z").await;
+        apply(&app, "1", "KO", "2026-07-15", json!({ "split": { "newShares": 2, "oldShares": 1 } })).await;
+        apply(&app, "2", "KO", "2026-07-15", dividend("0.50", "2026-07-20")).await;
+        app.advance_to("2026-07-15T03:58:30Z").await;
+        let placed = app.gql(ORDER_PLACE, json!({ "input": ada.order("buy", "BUY", "KO", "10") })).await;
+        let buy = placed.entity("orderPlace", "order")["id"].as_str().unwrap().to_owned();
+        app.advance_to("2026-07-15T04:00:00Z").await;
+        assert_eq!(order(&app, &buy).await, "FILLED 10 - -");
+        let mut found = entitlements(&app, &ada).await;
+        found.sort();
+        assert_eq!(found, ["10 - 5.00 -", "10 20 0.00 2026-07-15T04:00:00Z"]);
+        let placed = app.gql(ORDER_PLACE, json!({ "input": ada.order("sell", "SELL", "KO", "20") })).await;
+        let sell = placed.entity("orderPlace", "order")["id"].as_str().unwrap().to_owned();
+        app.advance_to("2026-07-15T04:02:00Z").await;
+        assert_eq!(order(&app, &sell).await, "FILLED 20 - -");
+        assert_eq!(state(&app, &ada).await[0], ["0 0.00"]);
+        require_same_views(&app, &ada).await;
         require_sound_books(&app).await;
     }
 }

@@ -14,12 +14,11 @@ use crate::{
         venue::{CancelReply, Paper, Venue},
     },
 };
-use chrono::{DateTime, Utc};
 use entity::{
-    Kind, Money, Quantity,
+    Kind, Money, Quantity, Rate, account,
     corporate_action::{self, ActionKind},
     entitlement,
-    order::{self, Status},
+    order::{self, Side, Status},
     position,
     timer::TimerKind,
 };
@@ -39,6 +38,12 @@ impl Due for ProcessCorporateAction {
     async fn run(ctx: &CommandContext<'_>, action_id: Uuid) -> Result<()> {
         let action = ctx.tx.row::<corporate_action::Entity>(action_id).await?;
         let Some(action) = action.filter(|action| action.processed_at.is_none()) else { return Ok(()) };
+        // Trades by the bars of the days before come before what is recorded here.
+        let instrument = instruments::existing(ctx.app, action.instrument_id).await?;
+        if matching::run_bars(ctx, &instrument).await? {
+            ctx.schedule::<Self>(action_id, ctx.now).await;
+            return Ok(());
+        }
         for (account_id, quantity) in concerned(ctx, &action).await? {
             let entitlement = entitlement::Model {
                 id: ctx.app.ids.next(Kind::Entitlement),
@@ -112,27 +117,24 @@ impl Due for ApplyEntitlement {
         }
         let action = ctx.tx.row::<corporate_action::Entity>(entitlement.corporate_action_id).await?;
         let action = action.ok_or_else(|| Error::broken("an entitlement has no corporate action"))?;
-        let orders = open_orders(ctx, &entitlement, action.processed_at.unwrap_or(ctx.now)).await?;
-        // Bars of the days before are compared with the orders as they were then.
-        if let Some(first) = orders.first()
-            && matching::run_bars(ctx, first).await?
-        {
-            ctx.schedule::<Self>(entitlement_id, ctx.now).await;
-            return Ok(());
-        }
+        // Orders that are placed meanwhile wait, and are decided by the shares that the account has then.
+        account::Entity::find_by_id(entitlement.account_id).lock(LockType::Update).one(ctx.tx).await?;
         match action.kind {
             ActionKind::CashDividend => {
-                adjust_orders(ctx, &action, &orders).await?;
-                record_dividend(ctx, &action, entitlement).await
+                let per_share = action.per_share.ok_or_else(|| Error::broken("a dividend has no amount"))?;
+                for mut working in open_orders(ctx, &entitlement).await? {
+                    // An order of the ex-date is without the dividend already.
+                    if action.processed_at.is_some_and(|at| working.order.submitted_at >= at) {
+                        continue;
+                    }
+                    let symbol = &working.instrument.symbol;
+                    let adjusted = rules::on_dividend(&working.order, symbol, per_share);
+                    let shares = Quantity::from_units(working.held());
+                    adjust(ctx, &mut working, adjusted, shares).await?;
+                }
+                record_dividend(ctx, &action, entitlement, per_share).await
             }
-            ActionKind::Split => {
-                splits::apply(ctx, &action, entitlement).await?;
-                adjust_orders(ctx, &action, &orders).await
-            }
-            ActionKind::ReverseSplit => {
-                adjust_orders(ctx, &action, &orders).await?;
-                splits::apply(ctx, &action, entitlement).await
-            }
+            ActionKind::Split | ActionKind::ReverseSplit => split(ctx, &action, entitlement).await,
             ActionKind::SymbolChange => {
                 let quantity = entitlement.quantity;
                 applied(ctx, entitlement, &action, Some(quantity), Money::ZERO, ctx.event()).await
@@ -141,50 +143,98 @@ impl Due for ApplyEntitlement {
     }
 }
 
-/// Locks and returns the account's open orders for the instrument from before the ex-date, in the order of their ids.
-async fn open_orders(
-    ctx: &CommandContext<'_>,
-    entitlement: &entitlement::Model,
-    before: DateTime<Utc>,
-) -> Result<Vec<order::Model>> {
-    Ok(order::Entity::find()
+/// Locks and returns the account's open orders for the instrument, in the order of their ids.
+async fn open_orders(ctx: &CommandContext<'_>, entitlement: &entitlement::Model) -> Result<Vec<Working>> {
+    let ids = order::Entity::find()
+        .select_only()
+        .column(order::Column::Id)
         .filter(order::Column::AccountId.eq(entitlement.account_id))
         .filter(order::Column::InstrumentId.eq(entitlement.instrument_id))
         .filter(order::Column::Status.is_in(OPEN))
-        .filter(order::Column::SubmittedAt.lt(before))
         .order_by_asc(order::Column::Id)
         .lock(LockType::NoKeyUpdate)
+        .into_tuple::<Uuid>()
         .all(ctx.tx)
-        .await?)
+        .await?;
+    let mut orders = Vec::new();
+    for id in ids {
+        orders.extend(Working::lock(ctx, id).await?.filter(|working| working.order.status.is_open()));
+    }
+    Ok(orders)
 }
 
-async fn adjust_orders(
+/// Splits the shares of an account and adjusts or cancels its orders, whenever they were placed. Sales come to no more
+/// shares than the account has afterwards; later orders are reduced first.
+async fn split(
     ctx: &CommandContext<'_>,
     action: &corporate_action::Model,
-    orders: &[order::Model],
+    entitlement: entitlement::Model,
 ) -> Result<()> {
-    for order in orders {
-        let Some(mut working) = Working::lock(ctx, order.id).await? else { continue };
-        if !working.order.status.is_open() {
-            continue;
-        }
-        let symbol = &working.instrument.symbol;
-        let adjusted = match (action.per_share, action.new_shares.zip(action.old_shares)) {
-            _ if action.kind == ActionKind::ReverseSplit => Adjusted::Canceled,
-            (Some(per_share), _) => rules::on_dividend(&working.order, symbol, per_share),
-            (_, Some((new, old))) => rules::on_split(&working.order, symbol, new, old),
-            (None, None) => Adjusted::Unchanged,
-        };
-        match adjusted {
-            Adjusted::Unchanged => {}
-            Adjusted::To(order) => working.adjust(ctx, *order).await?,
-            Adjusted::Canceled => match Paper.cancel(ctx, &working.order).await? {
-                CancelReply::Canceled => working.end(ctx, Status::Canceled, None).await?,
-                CancelReply::TooLate => {}
-            },
-        }
+    let ratio = action.new_shares.zip(action.old_shares);
+    let ratio = ratio.ok_or_else(|| Error::broken("a split has no ratio"))?;
+    let orders = open_orders(ctx, &entitlement).await?;
+    let shares = splits::of(ctx, action, entitlement.account_id, ratio).await?;
+    let are_fewer = shares.as_ref().is_some_and(splits::Shares::are_fewer);
+    let mut left = shares.as_ref().map_or(Quantity::ZERO, |shares| shares.kept);
+    let mut adjusted: Vec<_> = orders
+        .into_iter()
+        .map(|working| {
+            let (order, symbol) = (&working.order, &working.instrument.symbol);
+            let is_sale = order.side == Side::Sell;
+            let held = if is_sale {
+                rules::multiplied(Quantity::from_units(working.held()), ratio, left)
+            } else {
+                Quantity::ZERO
+            };
+            let outcome = match action.kind {
+                ActionKind::ReverseSplit => Adjusted::Canceled,
+                _ if is_sale && !held.is_positive() => Adjusted::Canceled,
+                _ if is_sale => rules::on_split(order, symbol, ratio, held),
+                _ => rules::on_split(order, symbol, ratio, MANY),
+            };
+            if outcome != Adjusted::Canceled {
+                left = left.minus(held).unwrap_or_default();
+            }
+            (working, outcome, held)
+        })
+        .collect();
+    // What holds fewer shares than before makes room for the others.
+    adjusted.sort_by_key(|(working, outcome, held)| {
+        *outcome != Adjusted::Canceled && held.units() > working.held()
+    });
+    if are_fewer {
+        adjust_all(ctx, adjusted).await?;
+        splits::apply(ctx, action, entitlement, shares).await
+    } else {
+        splits::apply(ctx, action, entitlement, shares).await?;
+        adjust_all(ctx, adjusted).await
+    }
+}
+
+async fn adjust_all(ctx: &CommandContext<'_>, orders: Vec<(Working, Adjusted, Quantity)>) -> Result<()> {
+    for (mut working, adjusted, shares) in orders {
+        adjust(ctx, &mut working, adjusted, shares).await?;
     }
     Ok(())
+}
+
+const MANY: Quantity = Quantity::from_units(i64::MAX);
+
+/// Changes or cancels an order; `shares` are those that a sale holds then.
+async fn adjust(
+    ctx: &CommandContext<'_>,
+    working: &mut Working,
+    adjusted: Adjusted,
+    shares: Quantity,
+) -> Result<()> {
+    match adjusted {
+        Adjusted::Unchanged => Ok(()),
+        Adjusted::To(order) => working.adjust(ctx, *order, shares).await,
+        Adjusted::Canceled => match Paper.cancel(ctx, &working.order).await? {
+            CancelReply::Canceled => working.end(ctx, Status::Canceled, None).await,
+            CancelReply::TooLate => Ok(()),
+        },
+    }
 }
 
 /// Records the dividend of an account, and when it is paid. An account without shares gets none.
@@ -192,8 +242,8 @@ async fn record_dividend(
     ctx: &CommandContext<'_>,
     action: &corporate_action::Model,
     entitlement: entitlement::Model,
+    per_share: Rate,
 ) -> Result<()> {
-    let per_share = action.per_share.ok_or_else(|| Error::broken("a dividend has no amount"))?;
     let cash = Money::per_share(entitlement.quantity, per_share).ok_or_else(splits::too_large)?;
     if !cash.is_positive() {
         return applied(ctx, entitlement, action, None, Money::ZERO, ctx.event()).await;

@@ -41,14 +41,20 @@ pub fn on_dividend(order: &order::Model, symbol: &str, per_share: Rate) -> Adjus
 /// Returns an open order on the ex-date of a split: its open quantity multiplied and rounded down to four decimals, its
 /// prices divided and rounded to the tick: limits to buy and stops to sell down (FINRA Rule 5330), limits to sell and
 /// stops to buy up, so that the customer never trades at a worse price than ordered. The filled quantity stays.
-/// An order by amount stays.
-pub fn on_split(order: &order::Model, symbol: &str, new_shares: i64, old_shares: i64) -> Adjusted {
+/// At most `most` shares are open then; an order of which none are left is canceled. An order by amount keeps its
+/// terms.
+pub fn on_split(
+    order: &order::Model,
+    symbol: &str,
+    (new_shares, old_shares): (i64, i64),
+    most: Quantity,
+) -> Adjusted {
     if order.notional.is_some() {
-        return Adjusted::Unchanged;
+        return Adjusted::To(Box::new(order.clone()));
     }
     let open = order.quantity.minus(order.filled_quantity).unwrap_or_default();
-    let open = scaled(open, new_shares, old_shares).units() / QUANTITY_STEP * QUANTITY_STEP;
-    let Some(quantity) = order.filled_quantity.plus(Quantity::from_units(open)).filter(|_| open > 0) else {
+    let open = multiplied(open, (new_shares, old_shares), most);
+    let Some(quantity) = order.filled_quantity.plus(open).filter(|_| open.is_positive()) else {
         return Adjusted::Canceled;
     };
     let (for_limit, for_stop) = match order.side {
@@ -67,6 +73,12 @@ pub fn on_split(order: &order::Model, symbol: &str, new_shares: i64, old_shares:
     };
     let order = order::Model { quantity, ..order.clone() };
     with_prices(&order, divided(for_limit), divided(for_stop))
+}
+
+/// Returns the open shares of an order after a split, rounded down to four decimals, and at most `most`.
+pub fn multiplied(open: Quantity, (new_shares, old_shares): (i64, i64), most: Quantity) -> Quantity {
+    let units = Ord::min(scaled(open, new_shares, old_shares), most).units();
+    Quantity::from_units(units / QUANTITY_STEP * QUANTITY_STEP)
 }
 
 fn with_prices(

@@ -25,6 +25,7 @@ use entity::{
     tax_lot::{self, LotMethod},
 };
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use uuid::Uuid;
 
 pub(super) fn too_large() -> Error {
     Error::broken("an amount of a corporate action exceeds 64 bits")
@@ -33,31 +34,59 @@ pub(super) fn too_large() -> Error {
 /// Hundred-millionths in one share.
 const SHARE: i64 = 100_000_000;
 
-/// Splits the shares of an account. The lots share the new quantity by largest remainder, so that they add up to it.
-/// What is below four decimals, or all fractions, is sold from the oldest lots at the announced price.
-pub(super) async fn apply(
+/// What a split makes of the shares of an account.
+pub(super) struct Shares {
+    position: position::Model,
+    /// Lots before the split, and after it with the fraction that is paid in cash.
+    before: Vec<tax_lot::Model>,
+    split: Vec<tax_lot::Model>,
+    fraction: Quantity,
+    /// What the account has afterwards.
+    pub(super) kept: Quantity,
+}
+
+impl Shares {
+    /// Whether the account has fewer shares than before.
+    pub(super) fn are_fewer(&self) -> bool {
+        self.kept < self.position.quantity
+    }
+}
+
+/// Works out a split of the shares of an account; `None` if it has none. The lots share the new quantity by largest
+/// remainder, so that they add up to it. What is below four decimals, or all fractions, is to be paid in cash.
+pub(super) async fn of(
     ctx: &CommandContext<'_>,
     action: &corporate_action::Model,
-    entitlement: entitlement::Model,
-) -> Result<()> {
-    let (new, old) =
-        action.new_shares.zip(action.old_shares).ok_or_else(|| Error::broken("a split has no ratio"))?;
-    let account_id = entitlement.account_id;
+    account_id: Uuid,
+    (new, old): (i64, i64),
+) -> Result<Option<Shares>> {
     let position = position::Entity::find()
         .filter(position::Column::AccountId.eq(account_id))
         .filter(position::Column::InstrumentId.eq(action.instrument_id))
         .filter(position::Column::Quantity.gt(0_i64))
         .one(ctx.tx)
         .await?;
-    let Some(position) = position else {
-        return applied(ctx, entitlement, action, None, Money::ZERO, ctx.event()).await;
-    };
-    let entitlement = entitlement::Model { quantity: position.quantity, ..entitlement };
+    let Some(position) = position else { return Ok(None) };
     let before = lots::open_of(ctx, account_id, action.instrument_id).await?;
     let (split, total) = split_lots(&before, lots::rules::scaled(position.quantity, new, old))?;
     let step = if action.is_whole_shares { SHARE } else { QUANTITY_STEP };
     let kept = Quantity::from_units(total.units() / step * step);
     let fraction = total.minus(kept).unwrap_or_default();
+    Ok(Some(Shares { position, before, split, fraction, kept }))
+}
+
+/// Splits the shares of an account. The fraction is sold from the oldest lots at the announced price.
+pub(super) async fn apply(
+    ctx: &CommandContext<'_>,
+    action: &corporate_action::Model,
+    entitlement: entitlement::Model,
+    shares: Option<Shares>,
+) -> Result<()> {
+    let Some(Shares { position, before, split, fraction, kept }) = shares else {
+        return applied(ctx, entitlement, action, None, Money::ZERO, ctx.event()).await;
+    };
+    let account_id = entitlement.account_id;
+    let entitlement = entitlement::Model { quantity: position.quantity, ..entitlement };
     let cash = match action.cash_price {
         Some(price) => Money::cost(fraction, price).ok_or_else(too_large)?,
         None => Money::ZERO,

@@ -1,7 +1,9 @@
 //! An order that is being changed: what is open of it, what it holds, and the booking of its fills.
 
 mod adjusting;
+mod locking;
 
+use self::locking::{Locked, with_holds};
 use super::{Applied, Execution, ReportKind};
 use crate::{
     Error, Result,
@@ -9,7 +11,7 @@ use crate::{
         calendar,
         command::CommandContext,
         events::{Event, EventBuilder, OrderState},
-        ledger::{self, Entry, LEFT_OF_HOLD, OpenHold, USD},
+        ledger::{self, Entry, OpenHold, USD},
     },
     trading::{
         fees::{self, Fees},
@@ -28,10 +30,7 @@ use entity::{
     ledger_release::Reason,
     order::{self, RejectCode, Side, Status},
 };
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter,
-    QueryOrder, QuerySelect, Statement,
-};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -47,12 +46,17 @@ pub(in crate::trading) struct Working {
     executions: Vec<String>,
     /// Whether shares of the instrument were recently sold at a loss.
     follows_losses: bool,
+    /// Whether the account's shares of the instrument are to be split first: until then, nothing is filled.
+    pub(in crate::trading) awaits_split: bool,
 }
 
 impl Working {
     /// Locks an order; `None` if it does not exist.
     pub(in crate::trading) async fn lock(ctx: &CommandContext<'_>, order_id: Uuid) -> Result<Option<Self>> {
-        let Some((order, holds, follows_losses)) = with_holds(ctx, order_id).await? else { return Ok(None) };
+        let Some(Locked { order, holds, follows_losses, awaits_split }) = with_holds(ctx, order_id).await?
+        else {
+            return Ok(None);
+        };
         let instrument = instruments::of_order(ctx.app, &order).await?;
         let shown = instruments::shown(ctx.app, Some(order.partner_id), &instrument).await?;
         let mut filled = Filled::default();
@@ -71,7 +75,7 @@ impl Working {
                 executions.extend(id);
             }
         }
-        Ok(Some(Self { order, instrument, shown, holds, filled, executions, follows_losses }))
+        Ok(Some(Self { order, instrument, shown, holds, filled, executions, follows_losses, awaits_split }))
     }
 
     /// Returns what is open of the order.
@@ -91,7 +95,8 @@ impl Working {
         self.order.fill_count + 1
     }
 
-    fn held(&self) -> i64 {
+    /// Returns what the order holds: cents, or hundred-millionths of a share.
+    pub(in crate::trading) fn held(&self) -> i64 {
         self.holds.iter().map(|hold| hold.left).sum()
     }
 
@@ -146,6 +151,9 @@ impl Working {
     }
 
     async fn fill(&mut self, ctx: &CommandContext<'_>, execution: Execution) -> Result<Applied> {
+        if self.awaits_split {
+            return Err(Error::broken("shares are traded that are to be split first"));
+        }
         let Execution { quantity, price, .. } = execution;
         let open = self.open().at(price);
         if !quantity.is_positive() || quantity > open {
@@ -456,35 +464,4 @@ async fn write(ctx: &CommandContext<'_>, fill: &fill::Model) -> Result<()> {
 
 fn too_large() -> Error {
     Error::broken("the amount of a fill exceeds 64 bits")
-}
-
-/// Locks an order and returns it with its open holds, oldest first, and whether shares of its instrument were
-/// recently sold at a loss.
-async fn with_holds(
-    ctx: &CommandContext<'_>,
-    order_id: Uuid,
-) -> Result<Option<(order::Model, Vec<OpenHold>, bool)>> {
-    let (losses_since, _) = lots::rules::wash_window(ctx.today());
-    let backend = ctx.tx.get_database_backend();
-    let lock = if backend == DbBackend::Postgres { " FOR NO KEY UPDATE OF orders" } else { "" };
-    let text = format!(
-        "SELECT orders.*, ledger_hold.id AS hold_id, ledger_hold.account_id AS hold_account_id, \
-         {LEFT_OF_HOLD} AS hold_left, {} AS follows_losses FROM orders LEFT JOIN ledger_hold ON \
-         ledger_hold.purpose_id = orders.id WHERE orders.id = $1 ORDER BY ledger_hold.id{lock}",
-        lots::has_losses()
-    );
-    let statement = Statement::from_sql_and_values(backend, text, [order_id.into(), losses_since.into()]);
-    let rows = ctx.tx.query_all_raw(statement).await?;
-    let Some(first) = rows.first() else { return Ok(None) };
-    let mut holds = Vec::new();
-    for row in &rows {
-        let Some(id) = row.try_get("", "hold_id")? else { continue };
-        let hold = OpenHold {
-            id,
-            account_id: row.try_get("", "hold_account_id")?,
-            left: row.try_get("", "hold_left")?,
-        };
-        holds.extend((hold.left > 0).then_some(hold));
-    }
-    Ok(Some((order::Model::from_query_result(first, "")?, holds, first.try_get("", "follows_losses")?)))
 }

@@ -103,15 +103,14 @@ impl Book {
 /// A split of the shares of one account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Split {
-    /// Id of the corporate action.
+    /// Id by which the split comes before or after trades of the same time.
     pub id: Uuid,
     pub at: DateTime<Utc>,
     pub new_shares: i64,
     pub old_shares: i64,
 }
 
-/// Kind of a trade, in the order in which those of one time are replayed.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy)]
 enum Trade {
     Split,
     Purchase,
@@ -157,8 +156,8 @@ pub fn of_account(
         purchases.iter().map(|(id, lot)| (lot.opened_at, Trade::Purchase, *id)).collect();
     trades.extend(sales.iter().filter_map(|(id, sale)| Some((sale.first()?.closed_at, Trade::Sale, *id))));
     trades.extend(splits.iter().map(|split| (split.at, Trade::Split, split.id)));
-    // As before, trades of one time follow their ids, but splits come first.
-    trades.sort_unstable_by_key(|(at, kind, id)| (*at, *kind != Trade::Split, *id));
+    // As before, trades of one time follow their ids; a split precedes the sale of the fraction that it leaves.
+    trades.sort_unstable_by_key(|(at, kind, id)| (*at, *id, !matches!(kind, Trade::Split)));
 
     let mut book = Book::default();
     for (_, kind, id) in trades {

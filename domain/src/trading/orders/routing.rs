@@ -5,7 +5,7 @@ use crate::{
     kernel::{calendar, command::CommandContext, scheduler::Due},
     trading::{
         executions::Working,
-        matching,
+        instruments, matching,
         venue::{Paper, Submission, Venue},
     },
 };
@@ -41,7 +41,8 @@ impl Due for RouteOrder {
             open: working.open(),
             next_number: working.next_number(),
         };
-        let reports = Paper.submit(ctx, submission).await?;
+        // An order whose account awaits a split rests until it is adjusted.
+        let reports = if working.awaits_split { Vec::new() } else { Paper.submit(ctx, submission).await? };
         matching::apply_all(ctx, &mut working, reports).await?;
         if !working.order.status.is_open() {
             return Ok(());
@@ -88,7 +89,8 @@ impl Due for ExpireOrder {
         if !order.status.is_open() {
             return Ok(());
         }
-        if matching::run_bars(ctx, &order).await? {
+        let instrument = instruments::of_order(ctx.app, &order).await?;
+        if matching::run_bars(ctx, &instrument).await? {
             ctx.schedule::<Self>(order_id, ctx.now).await;
             return Ok(());
         }

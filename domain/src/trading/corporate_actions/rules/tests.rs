@@ -5,6 +5,8 @@ use entity::order::{Status, TimeInForce};
 use proptest::prelude::*;
 use uuid::Uuid;
 
+const MANY: Quantity = Quantity::from_units(i64::MAX);
+
 fn order(side: Side, kind: OrderKind, quantity: &str, limit: &str, stop: &str) -> order::Model {
     let price = |text: &str| (!text.is_empty()).then(|| text.parse().unwrap());
     order::Model {
@@ -99,12 +101,20 @@ fn a_split_divides_prices_and_multiplies_open_quantities() {
         (Side::Buy, Limit, "1", "0.0001", "", 2, 1, "canceled"),
     ] {
         let order = order(side, kind, quantity, limit, stop);
-        assert_eq!(shown(&on_split(&order, "VTI", new, old)), expected, "{side:?} {kind:?} {limit} {stop}");
+        assert_eq!(
+            shown(&on_split(&order, "VTI", (new, old), MANY)),
+            expected,
+            "{side:?} {kind:?} {limit} {stop}"
+        );
     }
     // What is filled stays as it was.
     let partly =
         order::Model { filled_quantity: "4".parse().unwrap(), ..order(Side::Buy, Limit, "10", "50.00", "") };
-    assert_eq!(shown(&on_split(&partly, "VTI", 2, 1)), "16 25.00 -");
+    for (most, expected) in
+        [("12", "16 25.00 -"), ("11.99999999", "15.9999 25.00 -"), ("0.00009999", "canceled")]
+    {
+        assert_eq!(shown(&on_split(&partly, "VTI", (2, 1), most.parse().unwrap())), expected);
+    }
 }
 
 proptest! {
@@ -135,7 +145,7 @@ proptest! {
         let price = Price::from_units(cents * 100);
         let limit = order(Side::Buy, OrderKind::Limit, "1", "1", "");
         let before = order::Model { quantity, limit_price: Some(price), ..limit };
-        if let Adjusted::To(after) = on_split(&before, "VTI", new, old) {
+        if let Adjusted::To(after) = on_split(&before, "VTI", (new, old), MANY) {
             let worth = |order: &order::Model| {
                 i128::from(order.quantity.units()) * i128::from(order.limit_price.unwrap().units())
             };

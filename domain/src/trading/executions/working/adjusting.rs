@@ -10,17 +10,19 @@ use crate::{
     },
 };
 use entity::{
-    Price,
+    Price, Quantity,
     order::{self, Side, Status},
 };
 use sea_orm::ActiveValue::Set;
 
 impl Working {
     /// Gives the order other prices or another quantity, which never need more cash than it holds, and tells the venue.
+    /// A sale holds `shares` then, which the account must have.
     pub(in crate::trading) async fn adjust(
         &mut self,
         ctx: &CommandContext<'_>,
         adjusted: order::Model,
+        shares: Quantity,
     ) -> Result<()> {
         let mut row: order::ActiveModel = std::mem::replace(&mut self.order, adjusted).into();
         self.order.replaced_at = Some(ctx.now);
@@ -28,7 +30,7 @@ impl Working {
         let terms = Terms::from(&self.order);
         let has_price = terms.limit.is_some() || (terms.stop.is_some() && !terms.triggered);
         let needed = match self.order.side {
-            Side::Sell => open.units(),
+            Side::Sell => shares.units(),
             Side::Buy if has_price => {
                 let buffer = ctx.settings()?.market_buy_buffer;
                 let cash = cash_to_hold(&terms, open, Price::ZERO, buffer).ok_or_else(super::too_large)?;
