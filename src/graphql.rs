@@ -85,6 +85,7 @@ pub struct Mutation(
     access::keys::ApiKeyMutation,
     access::partner_settings::PartnerSettingsMutation,
     sandbox::SandboxMutation,
+    sandbox::SandboxTransferMutation,
     trading::bars::BarMutation,
     compliance::screening::ScreeningMutation,
     compliance::kyc_documents::KycDocumentMutation,

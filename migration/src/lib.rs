@@ -20,6 +20,7 @@ mod m20261128_000019_limit_uses;
 mod m20261128_000021_market_data;
 mod m20261128_000022_order_types;
 mod m20261128_000023_tax_lots;
+mod m20261128_000030_transfers;
 mod words;
 
 /// All migrations, in order.
@@ -47,6 +48,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000021_market_data::Migration),
             Box::new(m20261128_000022_order_types::Migration),
             Box::new(m20261128_000023_tax_lots::Migration),
+            Box::new(m20261128_000030_transfers::Migration),
         ]
     }
 }

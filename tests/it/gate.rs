@@ -112,6 +112,7 @@ fn listed_mutations(user: &Customer) -> Vec<(&'static str, &'static str, Value)>
         "nickname": "Second" });
     let deposit = json!({ "accountId": user.account_id, "bankAccountId": user.bank_account_id,
         "amount": { "amount": "1" } });
+    let withdrawal = deposit.clone();
     let order =
         |side: &str| json!({ "accountId": user.account_id, "symbol": "KO", "side": side, "quantity": "1" });
     vec![
@@ -123,6 +124,7 @@ fn listed_mutations(user: &Customer) -> Vec<(&'static str, &'static str, Value)>
             "account",
             json!({ "accountId": user.account_id, "patch": { "employerName": "Another Inc" } }),
         ),
+        ("withdrawalCreate", "transfer", withdrawal),
         ("orderPlace", "order", order("BUY")),
         ("orderPlace", "order", order("SELL")),
     ]
@@ -168,7 +170,9 @@ fn listed_routes(user: &Customer) -> Vec<(&'static str, &'static str, String, Va
     vec![
         ("POST", "/v1/users/{id}/accounts", user_path("/v1/users/{id}/accounts"), account),
         ("POST", "/v1/users/{id}/bank_accounts", user_path("/v1/users/{id}/bank_accounts"), bank),
-        ("POST", "/v1/deposits", "/v1/deposits".to_owned(), deposit),
+        ("POST", "/v1/deposits", "/v1/deposits".to_owned(), deposit.clone()),
+        ("POST", "/v1/withdrawal", "/v1/withdrawal".to_owned(), deposit.clone()),
+        ("POST", "/v1/withdrawals", "/v1/withdrawals".to_owned(), deposit),
         (
             "PUT",
             "/v1/accounts/{id}",

@@ -108,6 +108,7 @@ impl Command for OpenAccount {
             tax_treatment: Set(self.tax_treatment),
             lot_method: Set(LotMethod::Fifo),
             settled_cash_only_until: Set(None),
+            frozen_until: Set(None),
             ..self.profile.columns()
         };
         let account = row.insert(ctx.tx).await?;

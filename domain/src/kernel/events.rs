@@ -6,15 +6,17 @@ mod catalog;
 mod feed;
 mod log;
 mod numbers;
+mod states;
 #[cfg(test)]
 mod tests;
 
-pub use catalog::{
-    About, AccountState, BankAccountState, CheckState, Event, EventType, OrderFacts, OrderState,
-    PositionState, Subject, TradeState, TransferState, UserState,
-};
+pub use catalog::{About, Event, EventType, Subject};
 pub use feed::Feed;
 pub use log::{follow, head, newest_of_type, page, position_of};
+pub use states::{
+    AccountState, BankAccountState, CheckState, OrderFacts, OrderState, PositionState, TradeState,
+    TransferState, UserState,
+};
 
 pub(super) use numbers::Unnumbered;
 

@@ -115,6 +115,7 @@ mod chains;
 mod derived;
 mod documents;
 mod lots;
+mod transfers;
 
 /// Ledger movement, with the columns that the checks need.
 struct Movement {

@@ -3,17 +3,19 @@
 //! Events are never rewritten, so a payload written by an earlier version must stay readable: a field that
 //! was added later is optional.
 
-use super::unreadable;
+use super::{
+    states::{
+        AccountState, BankAccountState, CheckState, OrderState, PositionState, TradeState, TransferState,
+        UserState,
+    },
+    unreadable,
+};
 use crate::{Error, Result, kernel::partner_settings::SettingsChange};
 use chrono::{DateTime, Utc};
 use entity::{
-    Money, Price, Quantity,
-    account::{self, AccountKind, Ownership},
-    bank_account, event, fill,
-    instrument::{self, AssetClass},
-    kyc, order,
+    Price, Quantity, event,
     partner::{MarketHours, Mode},
-    transfer, user,
+    user,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -181,12 +183,38 @@ events! {
         bank_account: BankAccountState,
         default: bool,
     } about BankAccount by bank_account,
+    /// A bank account is no longer used, because a bank has returned a transfer.
+    "bank_account.disabled" BankAccountDisabled(BankAccountState) about BankAccount,
     /// A bank account was removed.
     "bank_account.deleted" BankAccountDeleted(BankAccountState) about BankAccount,
     /// A deposit was created.
     "deposit.pending" DepositPending(TransferState) begins Transfer,
+    /// A deposit was sent to the bank.
+    "deposit.submitted" DepositSubmitted(TransferState) about Transfer,
     /// A deposit settled; its money is available as cash.
     "deposit.settled" DepositSettled(TransferState) about Transfer,
+    /// The bank returned a deposit; its money was taken back.
+    "deposit.returned" DepositReturned(TransferState) about Transfer,
+    /// A deposit was canceled before it was sent to the bank.
+    "deposit.canceled" DepositCanceled(TransferState) about Transfer,
+    /// A deposit could not be sent to the bank.
+    "deposit.failed" DepositFailed(TransferState) about Transfer,
+    /// A withdrawal was created; the cash that it takes is set aside.
+    "withdrawal.pending" WithdrawalPending(TransferState) begins Transfer,
+    /// Shares are being sold for a withdrawal.
+    "withdrawal.selling" WithdrawalSelling(TransferState) about Transfer,
+    /// The money of a withdrawal is set aside, but some of its sales have not settled.
+    "withdrawal.awaiting_settlement" WithdrawalAwaitingSettlement(TransferState) about Transfer,
+    /// A withdrawal was sent to the bank.
+    "withdrawal.submitted" WithdrawalSubmitted(TransferState) about Transfer,
+    /// A withdrawal is in the bank account.
+    "withdrawal.completed" WithdrawalCompleted(TransferState) about Transfer,
+    /// The bank returned a withdrawal; its money is cash again.
+    "withdrawal.returned" WithdrawalReturned(TransferState) about Transfer,
+    /// A withdrawal was canceled before it was sent to the bank; its money is cash again.
+    "withdrawal.canceled" WithdrawalCanceled(TransferState) about Transfer,
+    /// A withdrawal failed before it was sent to the bank; its money is cash again.
+    "withdrawal.failed" WithdrawalFailed(TransferState) about Transfer,
     /// An order was accepted; its cash or shares are held.
     "order.accepted" OrderAccepted(OrderState) begins Order,
     /// An order was sent to the venue.
@@ -236,185 +264,6 @@ events! {
     } about Partner,
     /// The market hours of the sandbox were changed.
     "sandbox.market_hours_set" SandboxMarketHoursSet { market_hours: MarketHours } about Partner,
-}
-
-/// A user after an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UserState {
-    pub id: Uuid,
-    pub status: user::Status,
-}
-
-impl From<&user::Model> for UserState {
-    fn from(user: &user::Model) -> Self {
-        Self { id: user.id, status: user.status }
-    }
-}
-
-/// An identity check after an event.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CheckState {
-    pub id: Uuid,
-    pub token: String,
-    /// User whose identity is checked; absent for a check without a user.
-    pub user_id: Option<Uuid>,
-    pub status: kyc::Outcome,
-}
-
-impl From<&kyc::Model> for CheckState {
-    fn from(check: &kyc::Model) -> Self {
-        Self { id: check.id, token: check.token.clone(), user_id: check.user_id, status: check.outcome }
-    }
-}
-
-/// An account after an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AccountState {
-    pub id: Uuid,
-    pub user_id: Uuid,
-    pub joint_member_id: Option<Uuid>,
-    pub status: account::Status,
-    /// Ownership; absent from older events, when every account was individual.
-    #[serde(default = "individual")]
-    pub ownership: Ownership,
-    pub account_type: AccountKind,
-}
-
-const fn individual() -> Ownership {
-    Ownership::Individual
-}
-
-impl From<&account::Model> for AccountState {
-    fn from(account: &account::Model) -> Self {
-        Self {
-            id: account.id,
-            user_id: account.user_id,
-            joint_member_id: account.joint_member_id,
-            status: account.status,
-            ownership: account.ownership,
-            account_type: account.kind,
-        }
-    }
-}
-
-/// A bank account of an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BankAccountState {
-    pub id: Uuid,
-    pub user_id: Uuid,
-}
-
-impl From<&bank_account::Model> for BankAccountState {
-    fn from(bank_account: &bank_account::Model) -> Self {
-        Self { id: bank_account.id, user_id: bank_account.user_id }
-    }
-}
-
-/// A transfer after an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TransferState {
-    pub id: Uuid,
-    pub account_id: Uuid,
-    pub amount: Money,
-    pub status: transfer::Status,
-}
-
-impl From<&transfer::Model> for TransferState {
-    fn from(transfer: &transfer::Model) -> Self {
-        Self {
-            id: transfer.id,
-            account_id: transfer.account_id,
-            amount: transfer.amount,
-            status: transfer.status,
-        }
-    }
-}
-
-/// An order after an event.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OrderState {
-    pub id: Uuid,
-    pub account_id: Uuid,
-    pub status: order::Status,
-    pub filled_quantity: Quantity,
-    /// The rest of the order as it was; absent from older events.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub order: Option<Box<OrderFacts>>,
-}
-
-/// What an event says about an order besides its status: the fields that the REST API shows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OrderFacts {
-    pub asset_id: Uuid,
-    pub symbol: String,
-    pub exchange: String,
-    pub asset_class: AssetClass,
-    pub side: order::Side,
-    pub r#type: order::OrderKind,
-    pub time_in_force: order::TimeInForce,
-    pub quantity: Quantity,
-    pub limit_price: Option<Price>,
-    pub stop_price: Option<Price>,
-    pub filled_average_price: Option<Price>,
-    pub submitted_at: DateTime<Utc>,
-    pub filled_at: Option<DateTime<Utc>>,
-    pub expired_at: Option<DateTime<Utc>>,
-    pub canceled_at: Option<DateTime<Utc>>,
-    pub failed_at: Option<DateTime<Utc>>,
-}
-
-impl OrderState {
-    /// Returns the state of an order for this instrument.
-    pub fn of(order: &order::Model, instrument: &instrument::Model) -> Self {
-        let facts = OrderFacts {
-            asset_id: instrument.id,
-            symbol: instrument.symbol.clone(),
-            exchange: instrument.exchange.clone(),
-            asset_class: instrument.asset_class,
-            side: order.side,
-            r#type: order.kind,
-            time_in_force: order.time_in_force,
-            quantity: order.quantity,
-            limit_price: order.limit_price,
-            stop_price: order.stop_price,
-            filled_average_price: order.filled_average_price,
-            submitted_at: order.submitted_at,
-            filled_at: order.filled_at,
-            expired_at: order.expired_at,
-            canceled_at: order.canceled_at,
-            failed_at: order.failed_at,
-        };
-        Self {
-            id: order.id,
-            account_id: order.account_id,
-            status: order.status,
-            filled_quantity: order.filled_quantity,
-            order: Some(Box::new(facts)),
-        }
-    }
-}
-
-/// A settled trade.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TradeState {
-    /// Id of the fill.
-    pub id: Uuid,
-    pub order_id: Uuid,
-    pub account_id: Uuid,
-}
-
-impl From<&fill::Model> for TradeState {
-    fn from(fill: &fill::Model) -> Self {
-        Self { id: fill.id, order_id: fill.order_id, account_id: fill.account_id }
-    }
-}
-
-/// A position after an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PositionState {
-    pub account_id: Uuid,
-    pub instrument_id: Uuid,
-    pub quantity: Quantity,
 }
 
 /// Object that an event belongs to, in its state after the event.

@@ -15,6 +15,7 @@ use crate::{
         lots::{self, Purchase},
         orders::{
             fills::{SettleTrade, release_proceeds},
+            raising,
             state::{Filled, Release, can_become},
         },
     },
@@ -238,6 +239,9 @@ impl Working {
         row.fill_count = Set(self.order.fill_count);
         row.filled_at = Set(self.order.filled_at);
         ctx.tx.update(row).await?;
+        if is_whole {
+            raising::ended(ctx, &self.order).await;
+        }
         let order = self.state();
         let recorded = if is_whole {
             Event::OrderFilled { order, price: Some(price) }
@@ -331,6 +335,9 @@ impl Working {
             ])
             .await?;
         entry.post(&units, &custody, quantity.units()).post(&receivable, &unsettled, amount.units());
+        if let Some(withdrawal_id) = self.order.withdrawal_id {
+            raising::set_aside(ctx, &mut entry, withdrawal_id, &unsettled, amount).await?;
+        }
         entry.write_later(ctx.tx, ctx.app.ids, event).await
     }
 
@@ -382,6 +389,7 @@ impl Working {
             }
         };
         ctx.tx.update(row).await?;
+        raising::ended(ctx, &self.order).await;
         event.record(ctx.tx, recorded(self.state())).await
     }
 
