@@ -54,8 +54,10 @@ const OPEN_MUTATIONS: &[&str] = &[
     "sandboxMarketHoursSet",
     "sandboxQuoteSet",
     "sandboxBarPush",
+    "sandboxTransferReturn",
     // Reduces risk.
     "orderCancel",
+    "transferCancel",
     "bankAccountRemove",
     // Operator actions on accounts.
     "accountFreeze",
@@ -364,7 +366,7 @@ on_both! {
         // A refusal is replayed for its idempotency key even after approval; a new key succeeds.
         set_status(&app, &user, Status::Approved).await;
         let mut order = gated_mutations(&user).pop().unwrap();
-        order.2["idempotencyKey"] = json!("Pending-7");
+        order.2["idempotencyKey"] = json!("Pending-8");
         assert_eq!(
             batch(&app, &app.key, std::slice::from_ref(&order)).await.data()["m0"]["userErrors"],
             json!([{ "code": "KYC_NOT_APPROVED" }])

@@ -103,7 +103,7 @@ pub(super) async fn planned_return(
     let bank_account = ctx.tx.row::<bank_account::Entity>(transfer.bank_account_id).await?;
     let bank_account = bank_account.ok_or_else(|| Error::broken("a transfer has no bank account"))?;
     let number = bank_accounts::number(ctx.app, &bank_account)?;
-    Ok(rail(ctx)?.planned_return(&number, transfer.direction))
+    Ok(rail(ctx)?.planned_return(number.reveal(), transfer.direction))
 }
 
 /// Sends a transfer to the bank; one that was returned and may be presented again, for the second or third time. Does

@@ -241,6 +241,41 @@ on_both! {
         assert_eq!(timeline(&app, &id).await.len(), 10);
     }
 
+    async fn a_deposit_returned_before_it_settles_is_presented_at_most_twice_again(app: TestApp) {
+        let ada = app.customer("Ada").await;
+        let id = deposit(&app, &ada, "a", "500.00").await;
+        let (nothing, pending) = ("0.00 0.00 0.00 0.00 0.00 0.00", "0.00 0.00 0.00 500.00 0.00 0.00");
+        for (turn, (at, sent_at, again_on)) in [
+            ("2026-07-09T16:00:01Z", "2026-07-10T03:59:59Z", json!("2026-07-09")),
+            ("2026-07-10T05:00:00Z", "2026-07-11T03:59:59Z", json!("2026-07-10")),
+            ("2026-07-11T05:00:00Z", "2026-07-12T03:59:59Z", Value::Null),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            app.advance_to(at).await;
+            assert_eq!(balances(&app, &ada).await, pending, "{at}");
+            let answer = returned(&app, &id, "R09").await;
+            assert_eq!(
+                answer,
+                json!({ "status": "RETURNED", "lastReturn": { "code": "R09", "reason": "Uncollected funds",
+                    "needsReview": false, "presentedAgainOn": again_on } })
+            );
+            assert_eq!(transfer(&app, &id).await["presentments"], turn + 1);
+            let cursor = app.cursor().await;
+            assert_eq!(returned(&app, &id, "R09").await, answer);
+            assert_eq!(app.cursor().await, cursor);
+            assert_eq!(balances(&app, &ada).await, nothing, "{at}");
+            app.advance_to(sent_at).await;
+            let is_sent = again_on.is_string();
+            assert_eq!(status(&app, &id).await, if is_sent { "SUBMITTED" } else { "RETURNED" }, "{sent_at}");
+            assert_eq!(balances(&app, &ada).await, if is_sent { pending } else { nothing }, "{sent_at}");
+        }
+        app.advance_to("2026-07-20T16:00:00Z").await;
+        assert_eq!(status(&app, &id).await, "RETURNED");
+        assert_eq!(balances(&app, &ada).await, nothing);
+    }
+
     async fn an_unauthorized_debit_comes_back_on_day_30_and_freezes_the_account(app: TestApp) {
         let ada = app.customer("Ada").await;
         let ada = with_bank(&app, &ada, "9990010").await;

@@ -422,7 +422,7 @@ async fn the_same_seed_and_commands_give_the_same_events() {
                 .await
                 .unwrap();
             let prices: Vec<_> = orders.iter().map(|order| order.filled_average_price.unwrap()).collect();
-            assert_eq!((story.len(), prices.len()), (33, 4), "{story:#?}");
+            assert_eq!((story.len(), prices.len()), (34, 4), "{story:#?}");
             stories.push((story, prices));
         }
         assert_eq!(stories[0], stories[1]);

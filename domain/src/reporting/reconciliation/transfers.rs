@@ -9,7 +9,7 @@ use entity::{
     transfer::{self, Direction, Status},
 };
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
 
 /// Cents that are expected in accounts of a kind, by their owners.
@@ -35,7 +35,8 @@ impl<C: ConnectionTrait> Audit<'_, C> {
             }
         });
         let kinds = [LedgerKind::PendingDeposit, LedgerKind::PendingWithdrawal, LedgerKind::BankAchInTransit];
-        for (id, account) in books.accounts.iter().filter(|(_, account)| kinds.contains(&account.kind)) {
+        let in_order: BTreeMap<_, _> = books.accounts.iter().collect();
+        for (id, account) in in_order.iter().filter(|(_, account)| kinds.contains(&account.kind)) {
             let expected = expected.remove(&(account.owner, account.kind)).unwrap_or(0);
             if account.balance != expected {
                 self.wrong(format!(
@@ -44,7 +45,7 @@ impl<C: ConnectionTrait> Audit<'_, C> {
                 ));
             }
         }
-        for (id, account) in books.accounts.iter().filter(|(_, row)| row.kind == LedgerKind::Receivable) {
+        for (id, account) in in_order.iter().filter(|(_, row)| row.kind == LedgerKind::Receivable) {
             if account.balance > 0 {
                 self.wrong(format!("ledger_account {id} is what a customer owes, but has a credit"));
             }
