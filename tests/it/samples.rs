@@ -207,7 +207,7 @@ on_both! {
             [&returned["status"], &returned["lastReturn"]],
             [&json!("RETURNED"), &json!({ "code": "R23", "reason": "Credit entry refused by receiver" })]
         );
-        assert_eq!(cents(app.gql(account, variables).await), rest + 250_00);
+        assert_eq!(cents(app.gql(account, variables).await), rest + 25_000);
         let look = reader.run(&app, Some(&app.key), &transfers, "Look").await;
         let steps = &look.data()["transfers"]["edges"][0]["node"]["timeline"];
         let steps: Vec<&str> =

@@ -13,18 +13,12 @@ pub struct Effects {
     pub disables_bank_account: bool,
     /// The account is frozen until it is unfrozen.
     pub freezes_account: bool,
-    /// The debit is presented again, at most twice.
-    pub is_presented_again: bool,
     /// A person must look into it.
     pub needs_review: bool,
 }
 
-const NOTHING: Effects = Effects {
-    disables_bank_account: false,
-    freezes_account: false,
-    is_presented_again: false,
-    needs_review: false,
-};
+const NOTHING: Effects =
+    Effects { disables_bank_account: false, freezes_account: false, needs_review: false };
 
 /// Returns what follows from a return with this code.
 pub const fn effects(code: ReturnCode) -> Effects {
@@ -33,13 +27,17 @@ pub const fn effects(code: ReturnCode) -> Effects {
         R29,
     };
     match code {
-        R01 | R09 => Effects { is_presented_again: true, ..NOTHING },
         R02 | R03 | R04 | R07 | R20 | R29 => Effects { disables_bank_account: true, ..NOTHING },
         R05 | R10 => Effects { disables_bank_account: true, freezes_account: true, ..NOTHING },
         R14 | R15 => Effects { freezes_account: true, needs_review: true, ..NOTHING },
         R16 | R24 => Effects { needs_review: true, ..NOTHING },
-        R06 | R08 | R11 | R12 | R13 | R17 | R23 => NOTHING,
+        R01 | R06 | R08 | R09 | R11 | R12 | R13 | R17 | R23 => NOTHING,
     }
+}
+
+/// Returns whether a debit that was returned with this code is presented again, at most twice.
+pub const fn is_presented_again(code: ReturnCode) -> bool {
+    matches!(code, ReturnCode::R01 | ReturnCode::R09)
 }
 
 /// Returns whether a bank can return a transfer in this direction with this code.

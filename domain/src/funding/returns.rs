@@ -91,7 +91,7 @@ pub async fn apply(
     }
     let instant = transfer.instant_credit();
     let rail = transfers::rail(ctx)?;
-    let is_again = effects.is_presented_again
+    let is_again = return_codes::is_presented_again(code)
         && transfer.presentments < MAX_PRESENTMENTS
         && bank_accounts::is_usable(ctx.tx, transfer.bank_account_id).await?;
     let mut row: transfer::ActiveModel = transfer.into();
