@@ -7,6 +7,7 @@ mod export;
 mod instruments;
 mod keyring;
 mod market;
+mod migrating;
 mod partners;
 mod progress;
 mod rotate;
@@ -245,9 +246,7 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
             Command::Serve { empty } => serve::serve(&config, empty).await,
             Command::Migrate => {
                 let db = open(&config).await?;
-                Migrator::up(db.for_migrations(), None)
-                    .await
-                    .map_err(|error| cannot("migrate", &error.into()))?;
+                migrating::migrate(&db, &config.database_url, None).await?;
                 say("The database schema is up to date.").map(|()| ExitCode::SUCCESS)
             }
             Command::Keys { command } => keyring::run(&config, command).await,
@@ -317,7 +316,7 @@ async fn migrated(config: &Config) -> Result<Db, CliError> {
             return Err(format!("{} migrations are pending; run `coffer migrate` first", pending.len()));
         }
     } else {
-        Migrator::up(db.for_migrations(), None).await.map_err(|error| cannot("migrate", &error.into()))?;
+        migrating::migrate(&db, &config.database_url, None).await?;
     }
     Ok(db)
 }

@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
 use tokio::{net::TcpStream, sync::watch, task::JoinSet};
@@ -64,7 +64,7 @@ struct Subscribers {
 #[derive(Clone, Copy)]
 pub struct Extent {
     pub subscribers: usize,
-    /// Events, or orders with their events, that are published at least.
+    /// Events, or orders with their events, that are published at least; as many are published before the measurement.
     pub least: usize,
     /// CPU time in milliseconds that is used at least.
     pub budget: f64,
@@ -82,11 +82,14 @@ pub async fn measure(site: &mut Site, to_coffer: bool, extent: Extent, orders: &
     subscribers.open(server, others).await?;
     tokio::time::sleep(SETTLING).await;
     let memory = (server.memory() - before) / f64::from(u32::try_from(others)?);
-    let before = server.cpu();
     let mut publisher = Client::open(server.address, None).await?;
     let last = if to_coffer { r#""orderStatus":"FILLED""# } else { r#""orderStatus":"ACCEPTED""# };
-    let mut published = 0;
-    while published < extent.least || server.cpu().since(before).total() < extent.budget {
+    let (mut published, mut before, mut earlier) = (0, server.cpu(), 0);
+    while published < 2 * extent.least || server.cpu().since(before).total() < extent.budget {
+        if published == extent.least {
+            // Caches are filled now, and all subscriptions have started.
+            (before, earlier) = (server.cpu(), subscribers.events());
+        }
         if to_coffer {
             ask(server, orders, published).await?;
         } else {
@@ -99,8 +102,8 @@ pub async fn measure(site: &mut Site, to_coffer: bool, extent: Extent, orders: &
         site.drain().await?;
     }
     let server = if to_coffer { &site.coffer } else { &site.limit };
-    let received = subscribers.received.lock().unwrap_or_else(PoisonError::into_inner);
-    let cpu = server.cpu().since(before).per(received.events.len());
+    let cpu = server.cpu().since(before).per(subscribers.events() - earlier);
+    let received = subscribers.received();
     Ok(Fanout { milliseconds: received.milliseconds()?, cpu, memory })
 }
 
@@ -108,6 +111,15 @@ impl Subscribers {
     fn new(count: usize) -> Self {
         let (received, complete) = (Arc::default(), watch::Sender::new(0));
         Self { received, complete, tasks: JoinSet::new(), count }
+    }
+
+    fn received(&self) -> MutexGuard<'_, Received> {
+        self.received.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Number of events that the first subscribers have.
+    fn events(&self) -> usize {
+        self.received().events.len()
     }
 
     /// Opens so many sockets.

@@ -42,8 +42,12 @@ impl Extent {
         fanout: Extent::fanout(1000, 20, 2000.0),
         shows_memory: true,
     };
-    const SHORT: Self =
-        Self { size: data::SHORT, budget: 300.0, fanout: Extent::fanout(200, 5, 300.0), shows_memory: false };
+    const SHORT: Self = Self {
+        size: data::SHORT,
+        budget: 300.0,
+        fanout: Extent::fanout(200, 5, 1000.0),
+        shows_memory: false,
+    };
 }
 
 pub async fn run(options: &Run) -> Result<ExitCode> {

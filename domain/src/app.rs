@@ -20,6 +20,7 @@ use crate::{
     providers::Providers,
     settings::Settings,
     trading::{
+        corporate_actions::{ApplyEntitlement, PayDividend, ProcessCorporateAction, ReinvestDividend},
         matching::MatchOrders,
         orders::{ExpireOrder, RouteOrder, SettleTrade},
     },
@@ -68,6 +69,10 @@ const DUE_HANDLERS: &[DueHandler] = &[
     DueHandler::of::<ExpireOrder>(),
     DueHandler::of::<SettleTrade>(),
     DueHandler::of::<SubmitTransfer>(),
+    DueHandler::of::<ProcessCorporateAction>(),
+    DueHandler::of::<ApplyEntitlement>(),
+    DueHandler::of::<PayDividend>(),
+    DueHandler::of::<ReinvestDividend>(),
     DueHandler::of::<SettleDeposit>(),
     DueHandler::of::<ContinueWithdrawal>(),
     DueHandler::of::<CompleteWithdrawal>(),

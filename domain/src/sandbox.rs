@@ -199,8 +199,9 @@ impl Command for SetQuote {
     }
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<instrument::Model> {
-        let instrument =
-            instruments::named(ctx.app, &self.symbol).await?.ok_or_else(|| Refusal::not_found("symbol"))?;
+        let instrument = instruments::named(ctx.app, Some(ctx.partner.id), &self.symbol)
+            .await?
+            .ok_or_else(|| Refusal::not_found("symbol"))?;
         clock::locked(ctx.tx, ctx.partner.id).await?;
         match self.prices {
             Some((bid, ask)) => {

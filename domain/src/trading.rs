@@ -2,8 +2,11 @@
 
 pub mod balances;
 pub mod bars;
+pub mod basis;
 pub mod confirmations;
+pub mod corporate_actions;
 pub mod executions;
+pub mod fees;
 pub mod fill_rules;
 pub mod gains;
 pub mod instruments;

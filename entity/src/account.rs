@@ -50,6 +50,19 @@ pub struct Model {
     /// Time at which a freeze ends by itself.
     #[serde(default)]
     pub frozen_until: Option<DateTimeUtc>,
+    /// What happens to dividends.
+    #[serde(default)]
+    pub dividend_option: DividendOption,
+}
+
+/// What happens to the dividends of an account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum DividendOption {
+    #[default]
+    Cash,
+    Reinvest,
 }
 
 /// How the gains of an account are taxed.

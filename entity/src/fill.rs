@@ -18,7 +18,7 @@ pub struct Model {
     pub side: super::order::Side,
     pub quantity: Quantity,
     pub price: Price,
-    /// Amount of money exchanged, never negative.
+    /// Price of all shares, never negative, before fees.
     pub amount: Money,
     /// Id of the execution at the venue; none for fills from before venues numbered them.
     pub execution_id: Option<String>,
@@ -27,6 +27,22 @@ pub struct Model {
     pub traded_at: DateTimeUtc,
     pub settles_at: DateTimeUtc,
     pub settled_at: Option<DateTimeUtc>,
+    /// Fee of the SEC, of a sale.
+    pub sec_fee: Money,
+    /// Trading activity fee of FINRA, of a sale.
+    pub trading_activity_fee: Money,
+}
+
+impl Model {
+    /// Returns the fees of the fill.
+    pub const fn fees(&self) -> Money {
+        Money::from_units(self.sec_fee.units() + self.trading_activity_fee.units())
+    }
+
+    /// Returns what the customer pays or receives: the price of a purchase, the price of a sale less its fees.
+    pub const fn net_amount(&self) -> Money {
+        Money::from_units(self.amount.units() - self.fees().units())
+    }
 }
 
 impl ActiveModelBehavior for ActiveModel {}

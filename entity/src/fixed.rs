@@ -170,6 +170,10 @@ fixed_point!(
     /// Percentage, in hundredths of a percent.
     Percent, 2, 0
 );
+fixed_point!(
+    /// Amount in US dollars for each share or other unit, in millionths.
+    Rate, 6, 2
+);
 
 /// Divides and rounds half away from zero. In integers, since a quotient may have more digits than a `Decimal`.
 fn divide(value: i128, by: i128) -> i128 {
@@ -196,6 +200,26 @@ impl Money {
         i64::try_from(cents.mantissa()).ok().filter(|_| cents.scale() == 2).map(Self)
     }
 
+    /// What a rate per share makes for `quantity` shares, rounded half up to the cent; `None` if that exceeds 64 bits.
+    pub fn per_share(quantity: Quantity, rate: Rate) -> Option<Self> {
+        let exact = i128::from(quantity.0) * i128::from(rate.0);
+        i64::try_from(divide(exact, RATE_PER_CENT)).ok().map(Self)
+    }
+
+    /// The same, rounded up to the cent.
+    pub fn per_share_up(quantity: Quantity, rate: Rate) -> Option<Self> {
+        let exact = i128::from(quantity.0) * i128::from(rate.0);
+        i64::try_from((exact + RATE_PER_CENT - 1).div_euclid(RATE_PER_CENT)).ok().map(Self)
+    }
+
+    /// What a rate for each million dollars makes of this amount, rounded up to the cent; `None` if that exceeds 64
+    /// bits.
+    pub fn per_million_up(self, rate: Rate) -> Option<Self> {
+        const MILLION: i128 = 1_000_000 * 1_000_000;
+        let exact = i128::from(self.0) * i128::from(rate.0);
+        i64::try_from((exact + MILLION - 1).div_euclid(MILLION)).ok().map(Self)
+    }
+
     /// Returns this amount times `part / whole`, rounded half up to the cent; `None` if `whole` is zero or
     /// the result exceeds 64 bits.
     pub fn share(self, part: i64, whole: i64) -> Option<Self> {
@@ -205,6 +229,9 @@ impl Money {
         i64::try_from(divide(i128::from(self.0) * i128::from(part), i128::from(whole))).ok().map(Self)
     }
 }
+
+/// Units of a quantity times units of a rate in one cent.
+const RATE_PER_CENT: i128 = 1_000_000_000_000;
 
 fn product(quantity: Quantity, price: Price) -> Option<Decimal> {
     exact_product(Decimal::new(quantity.0, Quantity::SCALE), Decimal::new(price.0, Price::SCALE))

@@ -90,4 +90,8 @@ kinds! {
     LotClosing = 41,
     /// A violation of the settlement rules of cash accounts.
     SettlementViolation = 42,
+    /// A dividend, split or symbol change.
+    CorporateAction = 70,
+    /// What a corporate action means for one account.
+    Entitlement = 71,
 }

@@ -61,6 +61,8 @@ pub enum LedgerKind {
     ClearingPayable,
     /// Shares in custody.
     Custody,
+    /// Fees of sales that are owed to the SEC and to FINRA.
+    RegulatoryFees,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -1,4 +1,5 @@
-//! `lot_closing`: realized gains and losses: shares of one lot that one fill sold. Rows are never deleted.
+//! `lot_closing`: realized gains and losses: shares of one lot that one fill sold, or that were paid in cash. Rows are
+//! never deleted.
 
 use crate::{Money, Quantity};
 use sea_orm::entity::prelude::*;
@@ -14,8 +15,11 @@ pub struct Model {
     pub account_id: Uuid,
     pub instrument_id: Uuid,
     pub lot_id: Uuid,
-    /// Fill that sold the shares.
-    pub fill_id: Uuid,
+    /// Fill that sold the shares; none for fractions that a corporate action paid in cash.
+    pub fill_id: Option<Uuid>,
+    /// What paid for the fractions.
+    #[serde(default)]
+    pub entitlement_id: Option<Uuid>,
     pub quantity: Quantity,
     /// What the shares were sold for, less fees.
     pub proceeds: Money,

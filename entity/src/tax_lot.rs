@@ -23,7 +23,7 @@ pub struct Model {
     /// Date from which the holding period is counted: earlier than `acquired_on` for shares that replace shares
     /// sold at a loss.
     pub held_since: Date,
-    /// Number of shares when the lot was opened.
+    /// Number of shares sold so far and not sold yet: those bought, unless there was a split.
     pub quantity: Quantity,
     /// What these shares cost, with fees.
     pub cost: Money,
@@ -37,6 +37,8 @@ pub struct Model {
     pub replaces_id: Option<Uuid>,
     /// Whether proceeds of sales that had not settled paid for them.
     pub is_unsettled: bool,
+    /// Number of shares that the fill bought, before splits.
+    pub bought_quantity: Quantity,
 }
 
 /// Order in which the lots of a position are sold.

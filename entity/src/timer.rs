@@ -42,6 +42,10 @@ pub enum TimerKind {
     TransferReturn,
     AccountUnfreeze,
     TradeSettle,
+    CorporateActionProcess,
+    EntitlementApply,
+    DividendPay,
+    DividendReinvest,
     MessageSend,
     KycQuestionsExpire,
 }

@@ -4,7 +4,7 @@ use quote::quote;
 use syn::{Data, DeriveInput, Error, Fields, GenericArgument, PathArguments, PathSegment, Result, Type};
 
 /// Types of columns that are read as they are. Any other type is an enum, whose column has words.
-const PLAIN: [&str; 12] = [
+const PLAIN: [&str; 13] = [
     "String",
     "Uuid",
     "Vec",
@@ -14,6 +14,7 @@ const PLAIN: [&str; 12] = [
     "Price",
     "Quantity",
     "Percent",
+    "Rate",
     "i64",
     "i32",
     "bool",

@@ -20,6 +20,8 @@ mod m20261128_000019_limit_uses;
 mod m20261128_000021_market_data;
 mod m20261128_000022_order_types;
 mod m20261128_000023_tax_lots;
+mod m20261128_000026_regulatory_fees;
+mod m20261128_000027_corporate_actions;
 mod m20261128_000030_transfers;
 mod words;
 
@@ -48,6 +50,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000021_market_data::Migration),
             Box::new(m20261128_000022_order_types::Migration),
             Box::new(m20261128_000023_tax_lots::Migration),
+            Box::new(m20261128_000026_regulatory_fees::Migration),
+            Box::new(m20261128_000027_corporate_actions::Migration),
             Box::new(m20261128_000030_transfers::Migration),
         ]
     }

@@ -5,6 +5,7 @@
 
 mod archive;
 
+use super::migrating::migrate;
 use super::progress::ProgressDisplay;
 use super::{CliError, audited, cannot, head_key, must_exist, open, open_at, say, time};
 use archive::{Archive, Manifest, Sum, TableEntry, Writer};
@@ -120,7 +121,7 @@ pub async fn restore(config: &Config, dir: &Path) -> Result<ExitCode, CliError> 
     let archive = Archive::open(dir)?;
     let manifest = archive.manifest();
     let db = open(config).await?;
-    prepare(&db, &manifest.migrations).await?;
+    prepare(&db, &config.database_url, &manifest.migrations).await?;
     let failed = |error: domain::Error| cannot("restore; nothing was restored", &error);
     let names: Vec<&str> = manifest.tables.iter().map(|table| table.name.as_str()).collect();
     let load = Load::begin(&db, &names).await.map_err(failed)?;
@@ -159,7 +160,7 @@ pub async fn restore(config: &Config, dir: &Path) -> Result<ExitCode, CliError> 
     }
     load.finish().await.map_err(failed)?;
     shown.end();
-    Migrator::up(db.for_migrations(), None).await.map_err(|error| cannot("migrate", &error.into()))?;
+    migrate(&db, &config.database_url, None).await?;
     let (rows, documents) = (manifest.rows(), manifest.documents.len());
     say(&format!(
         "Restored {} tables, {rows} rows and {documents} documents from {}.",
@@ -219,7 +220,7 @@ pub async fn copy(config: &Config, to: &str) -> Result<ExitCode, CliError> {
     let migrations = migrations_of(&snapshot).await?;
     let tables = tables::all(&snapshot).await.map_err(reading)?;
     let db = open_at(to).await?;
-    prepare(&db, &migrations).await?;
+    prepare(&db, to, &migrations).await?;
     let failed = |error: domain::Error| cannot("copy; nothing was copied", &error);
     let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
     let load = Load::begin(&db, &names).await.map_err(failed)?;
@@ -235,7 +236,7 @@ pub async fn copy(config: &Config, to: &str) -> Result<ExitCode, CliError> {
         copied.push(rows);
     }
     load.finish().await.map_err(failed)?;
-    Migrator::up(db.for_migrations(), None).await.map_err(|error| cannot("migrate", &error.into()))?;
+    migrate(&db, to, None).await?;
     drop(snapshot);
     say(&format!("Copied {} tables and {} rows.", names.len(), copied.iter().sum::<u64>()))?;
     say(&format!(
@@ -265,7 +266,7 @@ async fn migrations_of(snapshot: &ReadTransaction) -> Result<Vec<String>, CliErr
 }
 
 /// Runs these migrations on an empty database.
-async fn prepare(db: &Db, migrations: &[String]) -> Result<(), CliError> {
+async fn prepare(db: &Db, url: &str, migrations: &[String]) -> Result<(), CliError> {
     let ours: Vec<String> =
         Migrator::get_migration_files().iter().map(|migration| migration.name().to_owned()).collect();
     if !ours.starts_with(migrations) {
@@ -286,9 +287,7 @@ async fn prepare(db: &Db, migrations: &[String]) -> Result<(), CliError> {
     }
     let steps = u32::try_from(migrations.len() - there.len()).unwrap_or(u32::MAX);
     if steps > 0 {
-        Migrator::up(db.for_migrations(), Some(steps))
-            .await
-            .map_err(|error| cannot("migrate", &error.into()))?;
+        migrate(db, url, Some(steps)).await?;
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use super::{
     funding::transfers::{Transfer, TransferFilter},
     people::users::User,
     trading::{
+        corporate_actions::Entitlement,
         gains::{RealizedGain, RealizedGainFilter},
         lots::{LotMethod, TaxLot, TaxLotFilter},
         orders::{Order, OrderFilter},
@@ -26,7 +27,7 @@ use domain::{
     kernel::lists::Filter,
     trading::{balances::Balance, lots},
 };
-use entity::{account, position};
+use entity::{account, entitlement, position};
 use macros::{Fields, Leaf, breadth};
 
 mod inputs;
@@ -81,6 +82,11 @@ impl Account {
     /// Order in which sales close tax lots, unless an order says otherwise.
     fn lot_method(&self) -> LotMethod {
         self.0.lot_method.into()
+    }
+
+    /// What happens to dividends.
+    fn dividend_option(&self) -> DividendOption {
+        self.0.dividend_option.into()
     }
 
     /// Time until which only settled cash buys shares, after repeated violations of the settlement rules. Null if
@@ -150,7 +156,7 @@ impl Account {
         include_closed: bool,
         #[graphql(desc = "Filter for the lots.")] filter: Option<TaxLotFilter>,
     ) -> Result<ListOf<TaxLot>> {
-        let mut filters = filter.unwrap_or_default().conditions();
+        let mut filters = filter.unwrap_or_default().conditions(view);
         filters.extend((!include_closed).then(|| Filter::not_zero(lots::OPEN_QUANTITY)));
         ListOf::under(view, self.0.id, &page, filters)
     }
@@ -171,6 +177,11 @@ impl Account {
         ListOf::under(view, self.0.id, &page, Vec::new())
     }
 
+    /// What corporate actions mean for the account, newest first.
+    fn entitlements(&self, view: &Viewpoint, page: PageArgs) -> Result<ListOf<Entitlement>> {
+        ListOf::under(view, self.0.id, &page, vec![Filter::not_zero(entitlement::Column::Quantity)])
+    }
+
     /// Orders, newest first.
     fn orders(
         &self,
@@ -178,7 +189,7 @@ impl Account {
         page: PageArgs,
         #[graphql(desc = "Filter for the orders.")] filter: Option<OrderFilter>,
     ) -> Result<ListOf<Order>> {
-        ListOf::under(view, self.0.id, &page, filter.unwrap_or_default().conditions())
+        ListOf::under(view, self.0.id, &page, filter.unwrap_or_default().conditions(view))
     }
 
     /// Deposits and withdrawals, newest first.
@@ -247,6 +258,16 @@ pub enum TaxTreatment {
     TraditionalIra,
     /// Individual retirement account; qualified withdrawals are not taxed.
     RothIra,
+}
+
+/// What happens to the dividends of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Leaf)]
+#[graphql(remote = "entity::account::DividendOption")]
+pub enum DividendOption {
+    /// They stay in cash.
+    Cash,
+    /// They buy shares of the same instrument when the market is open.
+    Reinvest,
 }
 
 /// Lifecycle status of an account.

@@ -2,6 +2,7 @@
 
 pub mod bars;
 pub mod confirmations;
+pub mod corporate_actions;
 pub mod gains;
 pub mod instruments;
 pub mod lots;

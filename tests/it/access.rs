@@ -5,7 +5,7 @@ use crate::{
     compliance::{kyc_documents, screening::hit_of},
     delivery::messages::{mail, post},
     support::{ORDER_PLACE, TestApp, USER_CREATE, cash_account, on_both, person, send, socket::Socket},
-    visibility::violation_of,
+    visibility::{dividend_of, violation_of},
 };
 use async_graphql::parser::{
     parse_schema,
@@ -28,6 +28,9 @@ mod partner_settings;
 mod people;
 mod second_factors;
 pub mod tokens;
+
+/// Objects that all users of a partner can see.
+const SHARED: [&str; 2] = ["Instrument", "CorporateAction"];
 
 /// Expected outcome for one caller.
 #[derive(Clone, Copy, Debug)]
@@ -135,6 +138,8 @@ async fn partner_data(app: &TestApp) -> PartnerData {
             .unwrap();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let hit_id = hit_of(app, &text(&rest["user"]["kyc"]["id"])).await;
+    let [corporate_action, entitlement] =
+        dividend_of(app, &text(&account["id"]), &text(&rest["instrumentBySymbol"]["id"])).await;
     let ids: BTreeMap<&str, String> = [
         ("User", user_id),
         ("Account", text(&account["id"])),
@@ -157,6 +162,8 @@ async fn partner_data(app: &TestApp) -> PartnerData {
             )
             .await,
         ),
+        ("CorporateAction", corporate_action),
+        ("Entitlement", entitlement),
         ("OutboxMessage", message_id.to_string()),
         ("WatchListHit", hit_id),
         ("Instrument", text(&rest["instrumentBySymbol"]["id"])),
@@ -166,7 +173,7 @@ async fn partner_data(app: &TestApp) -> PartnerData {
     ]
     .into();
     let mut markers: Vec<String> =
-        ids.iter().filter(|(kind, _)| **kind != "Instrument").map(|(_, id)| id.clone()).collect();
+        ids.iter().filter(|(kind, _)| !SHARED.contains(kind)).map(|(_, id)| id.clone()).collect();
     markers.push(text(&withdrawal_id));
     markers.extend([text(&account["number"]), text(&rest["user"]["kyc"]["token"])]);
     markers.extend([reviewed.user_id, reviewed.kyc_id.clone(), reviewed.token, document.token]);
@@ -333,7 +340,7 @@ fn listed_cases(a: &PartnerData) -> Vec<(&'static str, Case)> {
             "nodes",
             Some(Scope::Read),
             "query($ids: [ID!]!) { nodes(ids: $ids) { id __typename } }",
-            json!({ "ids": a.ids.iter().filter(|(kind, _)| !["Instrument", "ApiKey"].contains(kind)).map(|(_,
+            json!({ "ids": a.ids.iter().filter(|(kind, _)| **kind != "ApiKey" && !SHARED.contains(kind)).map(|(_,
                 id)| id).collect::<Vec<_>>() }),
             Nulls,
             Nulls,
@@ -396,6 +403,15 @@ fn listed_cases(a: &PartnerData) -> Vec<(&'static str, Case)> {
             "transfers",
             Some(Scope::Read),
             "{ transfers { edges { node { id } } } }",
+            json!({}),
+            UNAUTHENTICATED,
+            UNSCOPED,
+            Outcome::EmptyPage,
+        ),
+        read(
+            "corporateActions",
+            Some(Scope::Read),
+            "{ corporateActions { edges { node { id } } } }",
             json!({}),
             UNAUTHENTICATED,
             UNSCOPED,
@@ -841,6 +857,23 @@ fn listed_cases(a: &PartnerData) -> Vec<(&'static str, Case)> {
             Answer,
         ),
         change(
+            "corporateActionApply",
+            Scope::Operate,
+            "CorporateActionApplyInput",
+            "corporateAction",
+            json!({ "input": { "idempotencyKey": "action", "symbol": "SCHB", "exOn": "2026-12-15", "terms": { "split":
+                { "newShares": 2, "oldShares": 1 } } } }),
+            Answer,
+        ),
+        change(
+            "corporateActionWithdraw",
+            Scope::Operate,
+            "CorporateActionWithdrawInput",
+            "corporateAction",
+            json!({ "input": { "idempotencyKey": "withdraw", "corporateActionId": a.id("CorporateAction") } }),
+            NotFound("corporateActionId"),
+        ),
+        change(
             "partnerSettingsUpdate",
             Scope::Operate,
             "PartnerSettingsUpdateInput",
@@ -1001,6 +1034,7 @@ fn every_root_field_is_in_the_tables() {
             "ApiKey",
             "Kyc",
             "WatchListHit",
+            "CorporateAction",
         ]
         .map(|kind| (kind, String::new()))
         .into(),

@@ -59,7 +59,9 @@ const OPEN_MUTATIONS: &[&str] = &[
     "orderCancel",
     "transferCancel",
     "bankAccountRemove",
-    // Operator actions on accounts.
+    // Operator actions on instruments and accounts.
+    "corporateActionApply",
+    "corporateActionWithdraw",
     "accountFreeze",
     "accountUnfreeze",
     "accountClose",

@@ -11,8 +11,13 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 
 /// The sections of docs/api.md with GraphQL, each run by a test below.
-pub const SECTIONS: [&str; 4] =
-    ["Users without a login", "Users who sign in", "Reviewing identity checks", "Deposits and withdrawals"];
+pub const SECTIONS: [&str; 5] = [
+    "Users without a login",
+    "Users who sign in",
+    "Reviewing identity checks",
+    "Dividends and splits",
+    "Deposits and withdrawals",
+];
 
 /// Returns the GraphQL blocks of one section.
 fn graphql_blocks(section: &str) -> Vec<String> {
@@ -94,6 +99,7 @@ impl Reader {
                 ("id", "/edges/0/node/id"),
                 ("id", "/edges/0/node/check/id"),
                 ("kycId", "/id"),
+                ("corporateActionId", "/corporateAction/id"),
                 ("userId", "/user/id"),
                 ("accountId", "/account/id"),
                 ("bankAccountId", "/bankAccount/id"),
@@ -186,7 +192,7 @@ on_both! {
         let id = bought.entity("orderPlace", "order")["id"].as_str().unwrap().to_owned();
         assert_eq!(app.ended(&id).await["status"], "FILLED");
 
-        let [transfers] = graphql_blocks(SECTIONS[3]).try_into().unwrap();
+        let [transfers] = graphql_blocks(SECTIONS[4]).try_into().unwrap();
         assert_eq!(names(std::slice::from_ref(&transfers)), ["Withdraw", "Return", "Look"]);
         let withdrawn = reader.run(&app, Some(&app.key), &transfers, "Withdraw").await;
         let withdrawn = withdrawn.entity("withdrawalCreate", "transfer");
@@ -213,6 +219,25 @@ on_both! {
         let steps: Vec<&str> =
             steps.as_array().unwrap().iter().map(|step| step["status"].as_str().unwrap()).collect();
         assert_eq!(steps, ["PENDING", "SUBMITTED", "RETURNED"]);
+    }
+
+    async fn an_operator_announces_a_dividend(app: TestApp) {
+        let [block] = graphql_blocks(SECTIONS[3]).try_into().unwrap();
+        assert_eq!(names(std::slice::from_ref(&block)), ["Announce", "Entitled", "Withdraw"]);
+        let mut operator = Reader::default();
+        operator.seen.extend([("exOn", "2026-07-15".to_owned()), ("payOn", "2026-07-20".to_owned())]);
+        operator.run(&app, Some(&app.key), &block, "Announce").await;
+        let listed = async |operator: &mut Reader| {
+            let answer = operator.run(&app, Some(&app.key), &block, "Entitled").await;
+            answer.data()["corporateActions"]["edges"].clone()
+        };
+        assert_eq!(
+            listed(&mut operator).await[0]["node"],
+            json!({ "kind": "CASH_DIVIDEND", "exOn": "2026-07-15", "processedAt": null,
+                "entitlements": { "edges": [] } })
+        );
+        operator.run(&app, Some(&app.key), &block, "Withdraw").await;
+        assert_eq!(listed(&mut operator).await, json!([]));
     }
 
     async fn a_reviewer_approves_an_identity_check(app: TestApp) {

@@ -1,5 +1,7 @@
 //! Orders, instruments, bars and quotes.
 
+mod corporate_actions;
+mod fees;
 mod instruments;
 mod lots;
 mod market_data;

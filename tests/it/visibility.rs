@@ -15,7 +15,7 @@ use domain::{
     kernel::{secrets::AssociatedData, visible::Owner},
 };
 use entity::{
-    Kind, kyc, kyc_document, kyc_review,
+    Kind, corporate_action, entitlement, kyc, kyc_document, kyc_review,
     message::{self, Status},
     screening_exception, screening_hit, settlement_violation,
 };
@@ -51,8 +51,9 @@ macro_rules! tables {
 
 tables! {
     visible:
-        account api_key bank_account fill instrument invitation kyc kyc_document kyc_review lot_closing message order
-        partner position screening_exception screening_hit settlement_violation tax_lot transfer user;
+        account api_key bank_account corporate_action entitlement fill instrument invitation kyc kyc_document
+        kyc_review lot_closing message order partner position screening_exception screening_hit settlement_violation
+        tax_lot transfer user;
     hidden:
         audit_log: "read by operators from the database",
         bar: "shown as the bars of its instrument",
@@ -70,6 +71,7 @@ tables! {
         meta: "state of the installation",
         order_book: "state of the matching of orders",
         order_lot: "which lots an order names; its sales show them",
+        partner_symbol: "shown as the symbol of its instrument",
         passcode: "one-time passwords",
         quote_override: "shown as the quote of its instrument",
         recovery: "password recoveries",
@@ -95,7 +97,9 @@ fn who_sees(table: &str) -> (Option<Scope>, &'static [&'static str]) {
         | "position"
         | "tax_lot"
         | "lot_closing"
+        | "entitlement"
         | "settlement_violation" => (Some(Scope::Read), &["John", "Marry"]),
+        "corporate_action" => (Some(Scope::Read), &["John", "Marry", "Eve"]),
         "partner" => (Some(Scope::Read), &[]),
         "invitation" => (Some(Scope::Manage), &[]),
         "api_key" | "kyc_review" | "message" | "screening_exception" | "screening_hit" => {
@@ -239,6 +243,7 @@ impl Rows {
             graphql("instrument", "{ instruments(first: 100) { edges { node { id } } } }"),
             graphql("instrument", "{ instrumentBySymbol(symbol: \"KO\") { id } }"),
             graphql("instrument", "query($id: ID!) { instrument(id: $id) { id } }"),
+            graphql("corporate_action", "{ corporateActions { edges { node { id } } } }"),
             graphql("invitation", "{ invitations { edges { node { id } } } }"),
             graphql("message", "{ sandboxOutbox { edges { node { id } } } }"),
             graphql("api_key", "{ apiKeys { edges { node { id } } } }"),
@@ -374,6 +379,28 @@ impl Rows {
                 "settlement_violation",
                 "account",
                 "query($id: ID!) { node(id: $id) { ... on Account { settlementViolations { edges { node { id } } } \
+                    } } }",
+            ),
+            relation(
+                "entitlement",
+                "account",
+                "query($id: ID!) { node(id: $id) { ... on Account { entitlements { edges { node { id } } } } } }",
+            ),
+            relation(
+                "entitlement",
+                "corporate_action",
+                "query($id: ID!) { node(id: $id) { ... on CorporateAction { entitlements { edges { node { id } } } \
+                    } } }",
+            ),
+            relation(
+                "corporate_action",
+                "entitlement",
+                "query($id: ID!) { node(id: $id) { ... on Entitlement { corporateAction { id } } } }",
+            ),
+            relation(
+                "corporate_action",
+                "instrument",
+                "query($id: ID!) { node(id: $id) { ... on Instrument { corporateActions { edges { node { id } } } \
                     } } }",
             ),
             relation("kyc", "user", "query($id: ID!) { node(id: $id) { ... on User { kyc { id } } } }"),
@@ -610,6 +637,46 @@ pub async fn violation_of(app: &TestApp, account: &str, fill: &str) -> String {
     violation.id.to_string()
 }
 
+/// Adds a dividend of an instrument and what an account is entitled to; returns both ids.
+pub async fn dividend_of(app: &TestApp, account: &str, instrument: &str) -> [String; 2] {
+    let now = app.partner.clock_frozen_at.unwrap();
+    let day = now.date_naive();
+    let action = corporate_action::Model {
+        id: app.app.ids.next(Kind::CorporateAction),
+        partner_id: app.partner.id,
+        instrument_id: instrument.parse().unwrap(),
+        kind: corporate_action::ActionKind::CashDividend,
+        ex_on: day,
+        record_on: Some(day),
+        pay_on: Some(day),
+        per_share: Some("0.01".parse().unwrap()),
+        new_shares: None,
+        old_shares: None,
+        is_whole_shares: false,
+        cash_price: None,
+        symbol: None,
+        created_at: now,
+        processed_at: Some(now),
+    };
+    let entitlement = entitlement::Model {
+        id: app.app.ids.next(Kind::Entitlement),
+        partner_id: app.partner.id,
+        account_id: account.parse().unwrap(),
+        corporate_action_id: action.id,
+        instrument_id: action.instrument_id,
+        quantity: "1".parse().unwrap(),
+        new_quantity: None,
+        cash: "0.01".parse().unwrap(),
+        applied_at: None,
+        reinvestment_id: None,
+    };
+    let tx = app.app.db.write().await.unwrap();
+    let action = action.into_active_model().reset_all().insert(&tx).await.unwrap();
+    let entitlement = entitlement.into_active_model().reset_all().insert(&tx).await.unwrap();
+    tx.commit().await.unwrap();
+    [action.id.to_string(), entitlement.id.to_string()]
+}
+
 /// Posts a message to the outbox and one that waits to be sent, and returns the ids of both.
 async fn messages(app: &TestApp) -> (String, String) {
     let outbox = post(&app.app, &app.partner, mail("a@example.com", "Subject", "Words")).await.unwrap();
@@ -674,7 +741,11 @@ pub async fn rows_and_callers(app: &TestApp) -> (Rows, Vec<Caller>) {
     let rotated =
         changed(app, "apiKeyRotate", "ApiKeyRotateInput", "apiKey", json!({ "apiKeyId": api_key })).await;
     let fill = text(&found["order"]["fills"]["edges"][0]["node"]["id"]);
+    let instrument = text(&found["order"]["instrument"]["id"]);
+    let [corporate_action, entitlement] = dividend_of(app, &account, &instrument).await;
     let mut ids = vec![
+        ("corporate_action", corporate_action),
+        ("entitlement", entitlement),
         ("tax_lot", text(&found["account"]["taxLots"]["edges"][0]["node"]["id"])),
         ("lot_closing", text(&found["account"]["realizedGains"]["edges"][0]["node"]["id"])),
         ("settlement_violation", violation_of(app, &account, &fill).await),
@@ -683,7 +754,7 @@ pub async fn rows_and_callers(app: &TestApp) -> (Rows, Vec<Caller>) {
         ("bank_account", bank_account),
         ("transfer", transfer),
         ("fill", fill),
-        ("instrument", text(&found["order"]["instrument"]["id"])),
+        ("instrument", instrument),
         ("order", order),
         ("position", text(&found["account"]["positions"]["edges"][0]["node"]["id"])),
         ("invitation", text(&invitation["id"])),

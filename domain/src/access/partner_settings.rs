@@ -11,7 +11,7 @@ use crate::{
     },
 };
 use chrono::{DateTime, Duration, Utc};
-use entity::{Money, event, partner};
+use entity::{Money, Rate, event, partner};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait};
 use serde::Serialize;
 
@@ -75,6 +75,22 @@ impl Command for UpdatePartnerSettings {
         {
             let text = "must be above 0 and at most 100";
             checks.note::<()>(Err(Refusal::invalid("patch.participationCap", text).into()));
+        }
+        if let Some(fee) = self.patch.sec_fee
+            && !(Rate::ZERO..=PartnerSettings::MAX_SEC_FEE).contains(&fee)
+        {
+            let text = format!("must be from 0 to {}", PartnerSettings::MAX_SEC_FEE);
+            checks.note::<()>(Err(Refusal::invalid("patch.secFeePerMillion", text).into()));
+        }
+        if let Some(fee) = self.patch.trading_activity_fee {
+            if !(Rate::ZERO..=PartnerSettings::MAX_PER_SHARE).contains(&fee.per_share) {
+                let text = format!("must be from 0 to {}", PartnerSettings::MAX_PER_SHARE);
+                checks.note::<()>(Err(Refusal::invalid("patch.tradingActivityFee.perShare", text).into()));
+            }
+            if !(Money::ZERO..=PartnerSettings::MAX_ACTIVITY_FEE).contains(&fee.maximum) {
+                let text = format!("must be from 0 to {}", PartnerSettings::MAX_ACTIVITY_FEE);
+                checks.note::<()>(Err(Refusal::invalid("patch.tradingActivityFee.maximum", text).into()));
+            }
         }
         for (field, rate) in [
             ("patch.shortTermTaxRate", self.patch.short_term_tax_rate),

@@ -15,7 +15,7 @@ use crate::{
 use chrono::{DateTime, Utc};
 use entity::{
     account::{self, Status},
-    order,
+    entitlement, order,
     partner::Mode,
     timer::TimerKind,
     transfer,
@@ -125,7 +125,7 @@ impl Command for UnfreezeAccount {
 }
 
 /// Closes an account permanently. Requires scope `operate`. Refused while the account has settled or
-/// unsettled cash, shares, holds, an open order or a pending transfer.
+/// unsettled cash, shares, holds, an open order, a pending transfer or a dividend to be paid.
 impl Command for CloseAccount {
     const NAME: &'static str = "account.close";
     const SCOPE: Scope = Scope::Operate;
@@ -175,6 +175,10 @@ async fn require_empty(ctx: &CommandContext<'_>, account: &account::Model) -> Re
     let pending = transfer::Entity::find()
         .filter(transfer::Column::AccountId.eq(account.id))
         .filter(transfer::Entity::under_way());
+    let unpaid = entitlement::Entity::find()
+        .filter(entitlement::Column::AccountId.eq(account.id))
+        .filter(entitlement::Column::Cash.gt(0_i64))
+        .filter(entitlement::Column::AppliedAt.is_null());
     let holds_nothing = ledger::is_empty(ctx.tx, account.id).await?;
     let left = if pending.one(ctx.tx).await?.is_some() {
         "a pending transfer"
@@ -182,6 +186,8 @@ async fn require_empty(ctx: &CommandContext<'_>, account: &account::Model) -> Re
         "an open order"
     } else if !holds_nothing {
         "cash or shares"
+    } else if unpaid.one(ctx.tx).await?.is_some() {
+        "a dividend to be paid"
     } else {
         return Ok(());
     };

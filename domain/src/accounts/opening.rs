@@ -18,7 +18,7 @@ use crate::{
 };
 use entity::{
     Kind,
-    account::{self, AccountKind, Ownership, Status, TaxTreatment},
+    account::{self, AccountKind, DividendOption, Ownership, Status, TaxTreatment},
     ledger_account::LedgerKind,
     partner::Mode,
     tax_lot::LotMethod,
@@ -107,6 +107,7 @@ impl Command for OpenAccount {
             status_reason: Set(None),
             tax_treatment: Set(self.tax_treatment),
             lot_method: Set(LotMethod::Fifo),
+            dividend_option: Set(DividendOption::Cash),
             settled_cash_only_until: Set(None),
             frozen_until: Set(None),
             ..self.profile.columns()

@@ -18,7 +18,7 @@ use crate::{
     people::users,
 };
 use entity::{
-    account::{self, Ownership, TaxTreatment},
+    account::{self, DividendOption, Ownership, TaxTreatment},
     partner::Mode,
     tax_lot::LotMethod,
     user,
@@ -42,6 +42,9 @@ pub struct UpdateAccount {
     /// Order in which lots are sold, unless an order says otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lot_method: Option<LotMethod>,
+    /// What happens to dividends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dividend_option: Option<DividendOption>,
     pub profile: ProfilePatch,
 }
 
@@ -94,6 +97,7 @@ impl Command for UpdateAccount {
             ownership: Set(account.ownership),
             joint_member_id: Set(account.joint_member_id),
             lot_method: Set(account.lot_method),
+            dividend_option: Set(account.dividend_option),
             ..profile.columns()
         };
         let account = row.update(ctx.tx).await?;
@@ -136,6 +140,9 @@ impl UpdateAccount {
         }
         if let Some(method) = self.lot_method {
             account.lot_method = method;
+        }
+        if let Some(option) = self.dividend_option {
+            account.dividend_option = option;
         }
         profile.check(account.kind)?;
         self.add_joint_member(ctx, owner, account).await?;

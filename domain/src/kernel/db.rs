@@ -256,7 +256,10 @@ fn for_migrations(url: &str) -> ConnectOptions {
         .sqlx_logging(false)
         .record_stmt_in_spans(false)
         .map_sqlx_sqlite_opts(sqlite)
-        .map_sqlx_postgres_opts(postgres);
+        // A migration of a large table may take long.
+        .map_sqlx_postgres_opts(|options| {
+            postgres(options).options([("statement_timeout", "0"), ("lock_timeout", "10s")])
+        });
     options
 }
 

@@ -303,6 +303,12 @@ pub enum Code {
     InsufficientBuyingPower,
     /// The position has too few shares.
     InsufficientPosition,
+    /// The same corporate action was announced before.
+    CorporateActionExists,
+    /// The corporate action has already been applied.
+    NotWithdrawable,
+    /// Another instrument has this ticker symbol.
+    SymbolTaken,
     /// The order can no longer be canceled.
     NotCancelable,
     /// The order can no longer be replaced.
@@ -372,6 +378,9 @@ impl Code {
             Self::MarketClosed => "MARKET_CLOSED",
             Self::InsufficientBuyingPower => "INSUFFICIENT_BUYING_POWER",
             Self::InsufficientPosition => "INSUFFICIENT_POSITION",
+            Self::CorporateActionExists => "CORPORATE_ACTION_EXISTS",
+            Self::NotWithdrawable => "NOT_WITHDRAWABLE",
+            Self::SymbolTaken => "SYMBOL_TAKEN",
             Self::NotCancelable => "NOT_CANCELABLE",
             Self::NotReplaceable => "NOT_REPLACEABLE",
             Self::SandboxOnly => "SANDBOX_ONLY",

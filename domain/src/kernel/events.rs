@@ -14,8 +14,8 @@ pub use catalog::{About, Event, EventType, Subject};
 pub use feed::Feed;
 pub use log::{follow, head, newest_of_type, page, position_of};
 pub use states::{
-    AccountState, BankAccountState, CheckState, OrderFacts, OrderState, PositionState, TradeState,
-    TransferState, UserState,
+    AccountState, BankAccountState, CheckState, CorporateActionState, EntitlementState, OrderFacts,
+    OrderState, PositionState, TradeState, TransferState, UserState,
 };
 
 pub(super) use numbers::Unnumbered;

@@ -20,7 +20,7 @@ enum Condition {
     Is(&'static str, Uuid),
     /// The name of the table is needed to search by the index of each column.
     IsAnyOf(String, Vec<&'static str>, Uuid),
-    In(&'static str, &'static str, String),
+    In(&'static str, &'static str, Uuid, String),
     Equals(&'static str, String),
     StartsWith(Vec<&'static str>, String),
     WordStartsWith(Vec<&'static str>, String),
@@ -53,10 +53,15 @@ impl Filter {
         Self(Condition::IsAnyOf(table, names(columns), id))
     }
 
-    /// Returns the condition that the column has one of the values that a query with one text returns. In the
-    /// query, `{}` is the place of the text.
-    pub(crate) fn in_query(column: impl ColumnTrait, query: &'static str, text: String) -> Self {
-        Self(Condition::In(column.as_str(), query, text))
+    /// Returns the condition that the column has one of the values that a query returns. In the query, `{partner}` is
+    /// the place of the id of a partner, and after it `{}` that of a text.
+    pub(crate) fn in_query(
+        column: impl ColumnTrait,
+        query: &'static str,
+        partner_id: Uuid,
+        text: String,
+    ) -> Self {
+        Self(Condition::In(column.as_str(), query, partner_id, text))
     }
 
     /// Returns the condition that the column has this text. The case of ASCII letters does not matter.
@@ -105,7 +110,7 @@ impl Filter {
     pub fn sql(&self, backend: DbBackend, bind: &mut impl FnMut(Value) -> String) -> String {
         match &self.0 {
             // No stored text has control characters, and PostgreSQL refuses some of them as values.
-            Condition::In(_, _, text)
+            Condition::In(_, _, _, text)
             | Condition::Equals(_, text)
             | Condition::StartsWith(_, text)
             | Condition::WordStartsWith(_, text)
@@ -125,7 +130,8 @@ impl Filter {
                     .collect();
                 format!("id IN ({})", ids.join(" UNION ALL "))
             }
-            Condition::In(column, query, text) => {
+            Condition::In(column, query, partner_id, text) => {
+                let query = query.replace("{partner}", &bind((*partner_id).into()));
                 format!("{column} IN ({})", query.replace("{}", &bind(text.clone().into())))
             }
             Condition::Equals(column, text) => {

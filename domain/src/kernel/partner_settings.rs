@@ -4,7 +4,7 @@
 use super::clock;
 use crate::{Error, Result};
 use chrono::{DateTime, Utc};
-use entity::{Money, Percent, partner};
+use entity::{Money, Percent, Rate, partner};
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// Settings of a partner at one point in time.
@@ -28,10 +28,23 @@ pub struct PartnerSettings {
     pub fill_mode: FillMode,
     /// Part of a bar's volume that one order may take.
     pub participation_cap: Percent,
+    /// Fee of the SEC for sales, for each million dollars of their price.
+    pub sec_fee: Rate,
+    /// Trading activity fee of FINRA for sales.
+    pub trading_activity_fee: TradingActivityFee,
     /// Rate at which previews estimate the tax on short-term gains.
     pub short_term_tax_rate: Option<Percent>,
     /// Rate at which previews estimate the tax on long-term gains.
     pub long_term_tax_rate: Option<Percent>,
+}
+
+/// Trading activity fee of FINRA for the sale of shares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TradingActivityFee {
+    /// Fee for each share.
+    pub per_share: Rate,
+    /// Maximum of one trade.
+    pub maximum: Money,
 }
 
 /// Prices from which the paper venue fills orders.
@@ -65,9 +78,17 @@ impl PartnerSettings {
         daily_withdrawal_limit: Self::MAX_DAILY,
         fill_mode: FillMode::Quotes,
         participation_cap: Percent::from_units(1_000),
+        sec_fee: Rate::ZERO,
+        trading_activity_fee: TradingActivityFee { per_share: Rate::ZERO, maximum: Money::ZERO },
         short_term_tax_rate: None,
         long_term_tax_rate: None,
     };
+    /// Largest possible fee of the SEC: a hundredth of the price.
+    pub const MAX_SEC_FEE: Rate = Rate::from_units(10_000 * 1_000_000);
+    /// Largest possible trading activity fee for each share: one dollar.
+    pub const MAX_PER_SHARE: Rate = Rate::from_units(1_000_000);
+    /// Largest possible maximum of the trading activity fee of one trade: a thousand dollars.
+    pub const MAX_ACTIVITY_FEE: Money = Money::from_units(100_000);
 
     /// Returns the settings of a partner that are in force at a time, now or later. What was in force earlier
     /// is only in the event log.
@@ -106,6 +127,10 @@ pub struct SettingsPatch {
     pub fill_mode: Option<FillMode>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub participation_cap: Option<Percent>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sec_fee: Option<Rate>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trading_activity_fee: Option<TradingActivityFee>,
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub short_term_tax_rate: Option<Option<Percent>>,
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
@@ -136,6 +161,8 @@ impl SettingsPatch {
             daily_withdrawal_limit: self.daily_withdrawal_limit.or(earlier.daily_withdrawal_limit),
             fill_mode: self.fill_mode.or(earlier.fill_mode),
             participation_cap: self.participation_cap.or(earlier.participation_cap),
+            sec_fee: self.sec_fee.or(earlier.sec_fee),
+            trading_activity_fee: self.trading_activity_fee.or(earlier.trading_activity_fee),
             short_term_tax_rate: self.short_term_tax_rate.or(earlier.short_term_tax_rate),
             long_term_tax_rate: self.long_term_tax_rate.or(earlier.long_term_tax_rate),
         }
@@ -168,6 +195,12 @@ impl SettingsPatch {
         }
         if let Some(cap) = self.participation_cap {
             settings.participation_cap = cap;
+        }
+        if let Some(fee) = self.sec_fee {
+            settings.sec_fee = fee;
+        }
+        if let Some(fee) = self.trading_activity_fee {
+            settings.trading_activity_fee = fee;
         }
         if let Some(rate) = self.short_term_tax_rate {
             settings.short_term_tax_rate = rate;

@@ -274,9 +274,10 @@ impl Sql {
     fn within<E: Visible>(&mut self, access_scope: AccessScope) {
         let partner = match E::OWNER {
             Owner::Everyone => return,
-            Owner::Partner { partner } | Owner::Users { partner, .. } | Owner::Parent { partner, .. } => {
-                partner
-            }
+            Owner::Partner { partner }
+            | Owner::Members { partner }
+            | Owner::Users { partner, .. }
+            | Owner::Parent { partner, .. } => partner,
         };
         self.push(&format!(" AND {} = ", partner.as_str()));
         self.bind(access_scope.partner_id);
@@ -296,6 +297,7 @@ impl Sql {
                 self.subquery(&owned_by(user_id));
                 self.push(")");
             }
+            Owner::Members { .. } => {}
             Owner::Everyone | Owner::Partner { .. } => self.push(" AND 1 = 0"),
         }
     }

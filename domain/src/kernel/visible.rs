@@ -31,7 +31,9 @@ pub trait Visible: EntityTrait<Model: Identified + Sync> {
     fn reader(actor: &Actor) -> Result<Caller> {
         match Self::OWNER {
             Owner::Partner { .. } => actor.caller(Self::SCOPE),
-            Owner::Everyone | Owner::Users { .. } | Owner::Parent { .. } => actor.self_or_caller(Self::SCOPE),
+            Owner::Everyone | Owner::Members { .. } | Owner::Users { .. } | Owner::Parent { .. } => {
+                actor.self_or_caller(Self::SCOPE)
+            }
         }
     }
 
@@ -78,6 +80,7 @@ pub trait Visible: EntityTrait<Model: Identified + Sync> {
                 .reduce(|mut all, more| all.union(UnionType::All, more).to_owned())
                 .unwrap_or_else(|| ids(nothing())),
             Owner::Parent { parent, owned_by, .. } => ids(parent.in_subquery(owned_by(user_id))),
+            Owner::Members { .. } => ids(Expr::cust("1 = 1")),
             Owner::Everyone | Owner::Partner { .. } => ids(nothing()),
         }
     }
@@ -90,6 +93,8 @@ pub enum Owner<C: 'static> {
     Everyone,
     /// The partner, but none of its users.
     Partner { partner: C },
+    /// The partner and all of its users.
+    Members { partner: C },
     /// The partner, and the users in any of these columns.
     Users { partner: C, users: &'static [C] },
     /// The partner, and the users who own the row of another table that the column `parent` refers to.
@@ -110,12 +115,16 @@ impl<C> Owner<C> {
 fn condition<E: Visible>(access_scope: AccessScope) -> Condition {
     let partner = match E::OWNER {
         Owner::Everyone => return Condition::all(),
-        Owner::Partner { partner } | Owner::Users { partner, .. } | Owner::Parent { partner, .. } => partner,
+        Owner::Partner { partner }
+        | Owner::Members { partner }
+        | Owner::Users { partner, .. }
+        | Owner::Parent { partner, .. } => partner,
     };
     let own = access_scope.user_id.map(|user_id| match E::OWNER {
         Owner::Users { users: [only], .. } => only.eq(user_id),
         Owner::Users { .. } => E::ID.in_subquery(E::owned_by(user_id)),
         Owner::Parent { parent, owned_by, .. } => parent.in_subquery(owned_by(user_id)),
+        Owner::Members { .. } => Expr::cust("1 = 1"),
         Owner::Everyone | Owner::Partner { .. } => nothing(),
     });
     all![partner.eq(access_scope.partner_id)].add_option(own)

@@ -114,6 +114,7 @@ macro_rules! walk {
 mod chains;
 mod derived;
 mod documents;
+mod entitlements;
 mod lots;
 mod transfers;
 

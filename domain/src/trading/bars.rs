@@ -11,7 +11,10 @@ pub use chart::{ChartRange, Interval, MAX_BARS, chart};
 pub use file::{BarFile, COLUMNS, FileBar, read};
 pub use import::{Imported, Progress, import};
 
-use super::market;
+use super::{
+    basis::{self, Split},
+    market,
+};
 use crate::{
     Error, Result,
     kernel::app::App,
@@ -141,7 +144,7 @@ impl<C: ConnectionTrait> Bars<'_, C> {
         for minutes in sources.simulated(partner) {
             let mut starts_at = minutes.start;
             while starts_at < minutes.end {
-                bars.push(self.simulated(starts_at)?);
+                bars.push(self.simulated(&sources, starts_at)?);
                 starts_at += LENGTH;
             }
         }
@@ -158,11 +161,11 @@ impl<C: ConnectionTrait> Bars<'_, C> {
         let Self { app, connection, partner, instrument } = *self;
         let sources = Sources::of(connection, partner, instrument, range).await?;
         let market = market::of(app, partner)?;
-        for range in sources.simulated(partner) {
+        for range in sources.simulated(partner).into_iter().flat_map(|range| sources.cut(range)) {
             let minutes = u32::try_from((range.end - range.start).num_minutes()).unwrap_or(u32::MAX);
-            let series = market::series(partner, instrument);
+            let series = market::series(partner, instrument, sources.splits_before(range.start));
             if let Some(starts_at) = market.first_touching(series, range.start, minutes, touch.in_units()) {
-                return Ok(Some(self.simulated(starts_at)?));
+                return Ok(Some(self.simulated(&sources, starts_at)?));
             }
         }
         let condition = match touch {
@@ -180,7 +183,7 @@ impl<C: ConnectionTrait> Bars<'_, C> {
         let Self { connection, partner, instrument, .. } = *self;
         let sources = Sources::of(connection, partner, instrument, range).await?;
         if let Some(range) = sources.simulated(partner).first() {
-            return Ok(Some(self.simulated(range.start)?));
+            return Ok(Some(self.simulated(&sources, range.start)?));
         }
         match sources.stored {
             Some(range) => first_stored(connection, partner, instrument, range, None).await,
@@ -188,9 +191,10 @@ impl<C: ConnectionTrait> Bars<'_, C> {
         }
     }
 
-    fn simulated(&self, starts_at: DateTime<Utc>) -> Result<Bar> {
+    fn simulated(&self, sources: &Sources, starts_at: DateTime<Utc>) -> Result<Bar> {
         let Self { app, partner, instrument, .. } = *self;
-        Bar::of(market::of(app, partner)?.bar(market::series(partner, instrument), starts_at, 1), starts_at)
+        let series = market::series(partner, instrument, sources.splits_before(starts_at));
+        Bar::of(market::of(app, partner)?.bar(series, starts_at, 1), starts_at)
     }
 }
 
@@ -209,6 +213,8 @@ struct Sources {
     /// Time before the first stored bar.
     simulated: Range<DateTime<Utc>>,
     stored: Option<Range<DateTime<Utc>>>,
+    /// Splits of the shares so far, oldest first; of a live partner none, because its market knows them.
+    splits: Vec<Split>,
 }
 
 impl Sources {
@@ -226,13 +232,32 @@ impl Sources {
             }
             Mode::Live => None,
         };
-        Ok(match first.filter(|first| *first < range.end) {
+        let (simulated, stored) = match first.filter(|first| *first < range.end) {
             Some(first) => {
                 let first = first.max(range.start);
-                Self { simulated: range.start..first, stored: Some(first..range.end) }
+                (range.start..first, Some(first..range.end))
             }
-            None => Self { simulated: range, stored: None },
-        })
+            None => (range, None),
+        };
+        let splits = if partner.mode == Mode::Live || simulated.is_empty() {
+            Vec::new()
+        } else {
+            basis::splits(connection, partner.id, instrument.id).await?
+        };
+        Ok(Self { simulated, stored, splits })
+    }
+
+    /// Returns the splits up to a time.
+    fn splits_before(&self, time: DateTime<Utc>) -> impl Iterator<Item = &Split> {
+        self.splits.iter().filter(move |split| split.at <= time)
+    }
+
+    /// Cuts a time at the splits.
+    fn cut(&self, range: Range<DateTime<Utc>>) -> Vec<Range<DateTime<Utc>>> {
+        let mut cuts: Vec<_> = self.splits.iter().map(|split| split.at).collect();
+        cuts.retain(|at| range.start < *at && *at < range.end);
+        let starts = std::iter::once(range.start).chain(cuts.clone());
+        starts.zip(cuts.iter().copied().chain([range.end])).map(|(start, end)| start..end).collect()
     }
 
     /// Returns the times with bars of the market's own, from a whole minute to before a whole minute.

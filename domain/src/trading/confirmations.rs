@@ -7,7 +7,7 @@ use entity::{Money, fill};
 /// What follows from a fill, for its confirmation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Confirmation {
-    /// Fees in cents. No fees are charged yet.
+    /// All fees.
     pub fees: Money,
     /// Amount that the customer pays or receives, with fees.
     pub net_amount: Money,
@@ -26,8 +26,8 @@ pub enum Capacity {
 /// Returns the confirmation of a fill (17 CFR 240.10b-10).
 pub fn of(fill: &fill::Model) -> Confirmation {
     Confirmation {
-        fees: Money::ZERO,
-        net_amount: fill.amount,
+        fees: fill.fees(),
+        net_amount: fill.net_amount(),
         settles_on: calendar::new_york_date(fill.settles_at),
         capacity: Capacity::Agent,
     }

@@ -1,6 +1,9 @@
 //! Realized gains and losses: by tax year, and as the lines of Form 8949.
 
-use super::{instruments, lots::replay};
+use super::{
+    instruments,
+    lots::replay::{self, Split},
+};
 use crate::{
     Error, Refusal, Result, Visible,
     kernel::{actor::AccessScope, app::App, calendar, clock, lists::Filter},
@@ -9,6 +12,7 @@ use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use entity::{
     Money, Quantity,
     account::{self, TaxTreatment},
+    corporate_action, entitlement,
     lot_closing::{self, Term},
     tax_lot,
 };
@@ -167,7 +171,7 @@ pub async fn report(
             let instrument = instrument.ok_or_else(|| Error::broken("a realized gain has no instrument"))?;
             lines.push(Line {
                 account_number: account.number.clone(),
-                symbol: instrument.symbol.clone(),
+                symbol: instruments::shown(app, Some(partner.id), instrument).await?.symbol.clone(),
                 quantity: closing.quantity,
                 term: closing.term,
                 acquired_on: closing.held_since,
@@ -224,11 +228,45 @@ async fn as_broker(
         let lots: Vec<_> = lots.iter().filter(|lot| lot.instrument_id == instrument).collect();
         let closings: Vec<_> =
             closings.iter().filter(|closing| closing.instrument_id == instrument).collect();
-        let book = replay::of_account(&lots, &closings)
+        let Some(lot) = lots.first() else { continue };
+        let splits = splits_of(connection, account_id, lot.partner_id, instrument).await?;
+        let book = replay::of_account(&lots, &closings, &splits)
             .ok_or_else(|| Error::broken("the tax lots of an account do not add up"))?;
         found.extend(book.closings.into_iter().map(|(closing, _)| closing));
     }
     found.retain(|closing| closing.closed_on.year() == year);
     found.sort_by_key(|closing| closing.closed_at);
     Ok(found)
+}
+
+/// Returns the splits of an instrument, at the times when they were applied to an account, or would have been if it had
+/// held shares: losses from before count in shares after them.
+async fn splits_of(
+    connection: &impl ConnectionTrait,
+    account_id: Uuid,
+    partner_id: Uuid,
+    instrument_id: Uuid,
+) -> Result<Vec<Split>> {
+    let actions = corporate_action::Entity::find()
+        .filter(corporate_action::Column::PartnerId.eq(partner_id))
+        .filter(corporate_action::Column::InstrumentId.eq(instrument_id))
+        .filter(corporate_action::Column::NewShares.is_not_null())
+        .filter(corporate_action::Column::ProcessedAt.is_not_null())
+        .all(connection)
+        .await?;
+    let entitlements = entitlement::Entity::find()
+        .filter(entitlement::Column::AccountId.eq(account_id))
+        .filter(entitlement::Column::CorporateActionId.is_in(actions.iter().map(|action| action.id)))
+        .all(connection)
+        .await?;
+    let split = |action: &corporate_action::Model| {
+        let own = entitlements.iter().find(|entitlement| entitlement.corporate_action_id == action.id);
+        Some(Split {
+            id: action.id,
+            at: own.and_then(|entitlement| entitlement.applied_at).or(action.processed_at)?,
+            new_shares: action.new_shares?,
+            old_shares: action.old_shares?,
+        })
+    };
+    Ok(actions.iter().filter_map(split).collect())
 }

@@ -9,6 +9,7 @@ use crate::{
     kernel::{
         actor::AccessScope,
         app::App,
+        command::CommandContext,
         db::Db,
         ids::Ids,
         lists::{Filter, SortedPage},
@@ -20,9 +21,12 @@ use crate::{
 use entity::{
     Kind, Price,
     instrument::{self, AssetClass},
-    order,
+    order, partner_symbol,
 };
-use sea_orm::{ActiveEnum, ActiveModelTrait, ConnectionTrait, EntityTrait, Iterable, sea_query::OnConflict};
+use sea_orm::{
+    ActiveEnum, ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, Iterable,
+    sea_query::OnConflict,
+};
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
@@ -45,15 +49,76 @@ pub async fn by_id(app: &App, id: Uuid) -> Result<Option<Arc<instrument::Model>>
     found(app, |catalog| catalog.by_id(id).cloned()).await
 }
 
-/// Returns the instrument with this symbol, in upper or lower case, from memory.
-pub async fn by_symbol(app: &App, symbol: &str) -> Result<Option<Arc<instrument::Model>>> {
-    found(app, |catalog| catalog.by_symbol(symbol).cloned()).await
+/// Returns the instrument with this symbol, in upper or lower case, from memory: the symbol that it has for a partner.
+///
+/// The row has the symbol of the installation, under which the ledger and the market know it; see [`shown`].
+pub async fn by_symbol(
+    app: &App,
+    partner_id: Option<Uuid>,
+    symbol: &str,
+) -> Result<Option<Arc<instrument::Model>>> {
+    found(app, |catalog| catalog.by_symbol(partner_id, symbol).cloned()).await
 }
 
-/// Returns the instrument with this symbol or id, from memory.
-pub async fn named(app: &App, symbol_or_id: &str) -> Result<Option<Arc<instrument::Model>>> {
+/// Returns the instrument with this symbol or id, from memory, as `by_symbol` does.
+pub async fn named(
+    app: &App,
+    partner_id: Option<Uuid>,
+    symbol_or_id: &str,
+) -> Result<Option<Arc<instrument::Model>>> {
     let id = crate::kernel::ids::parse(Kind::Instrument, symbol_or_id);
-    found(app, |catalog| catalog.by_symbol(symbol_or_id).or_else(|| catalog.by_id(id)).cloned()).await
+    let find = |catalog: &Catalog| {
+        catalog.by_symbol(partner_id, symbol_or_id).or_else(|| catalog.by_id(id)).cloned()
+    };
+    found(app, find).await
+}
+
+/// Returns an instrument as it is shown to a partner: with the symbol that it has had since a symbol change.
+pub async fn shown(
+    app: &App,
+    partner_id: Option<Uuid>,
+    instrument: &Arc<instrument::Model>,
+) -> Result<Arc<instrument::Model>> {
+    Ok(match catalog::current(app).await?.symbol_since_change(partner_id, instrument.id) {
+        Some(symbol) => Arc::new(instrument::Model { symbol: symbol.to_owned(), ..(**instrument).clone() }),
+        None => instrument.clone(),
+    })
+}
+
+/// Returns the symbol of an instrument as it is shown to a partner, by what is in memory.
+pub fn shown_symbol(app: &App, partner_id: Option<Uuid>, instrument_id: Uuid, symbol: &str) -> String {
+    let catalog = catalog::in_memory(app);
+    let changed = catalog.as_ref().and_then(|catalog| catalog.symbol_since_change(partner_id, instrument_id));
+    changed.unwrap_or(symbol).to_owned()
+}
+
+/// Gives an instrument another symbol for the partner of the command.
+pub(super) async fn rename(ctx: &CommandContext<'_>, instrument_id: Uuid, symbol: &str) -> Result<()> {
+    use partner_symbol::Column;
+    let row = partner_symbol::ActiveModel {
+        partner_id: Set(ctx.partner.id),
+        instrument_id: Set(instrument_id),
+        symbol: Set(symbol.to_owned()),
+    };
+    let renamed = OnConflict::columns([Column::PartnerId, Column::InstrumentId])
+        .update_column(Column::Symbol)
+        .to_owned();
+    partner_symbol::Entity::insert(row).on_conflict(renamed).exec_without_returning(ctx.tx).await?;
+    catalog::change(ctx.tx, ctx.app.ids).await
+}
+
+/// Returns the condition that a column has the instrument with this symbol, in upper or lower case.
+pub(super) fn with_symbol(column: impl ColumnTrait, partner_id: Option<Uuid>, symbol: &str) -> Filter {
+    let query = "SELECT instrument.id FROM instrument LEFT JOIN partner_symbol ON partner_symbol.instrument_id = \
+                 instrument.id AND partner_symbol.partner_id = {partner} WHERE coalesce(partner_symbol.symbol, \
+                 instrument.symbol) = {}";
+    Filter::in_query(column, query, partner_id.unwrap_or_default(), normalized(symbol))
+}
+
+/// Whether a text has the form of a symbol: 1 to 20 capital letters, digits, dots, hyphens or slashes.
+pub(super) fn is_symbol(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || b".-/".contains(&byte);
+    (1..=20).contains(&text.len()) && text.bytes().all(fits)
 }
 
 /// Returns the instruments with these ids that exist, from memory.
@@ -84,10 +149,21 @@ pub async fn list(
     rows::page::<instrument::Entity>(connection, AccessScope::all_of(Uuid::nil()), page, filters).await
 }
 
-/// Returns the instruments of these orders, by id, from memory.
-pub async fn of_orders(app: &App, orders: &[order::Model]) -> Result<HashMap<Uuid, Arc<instrument::Model>>> {
-    let ids: Vec<Uuid> = orders.iter().map(|order| order.instrument_id).collect();
-    by_ids(app, &ids).await
+/// Returns the instruments of these orders, by id, from memory, as they are shown to the partner.
+pub async fn shown_of_orders(
+    app: &App,
+    orders: &[order::Model],
+) -> Result<HashMap<Uuid, Arc<instrument::Model>>> {
+    let mut rows = HashMap::new();
+    for order in orders {
+        rows.insert(order.instrument_id, shown_of_order(app, order).await?);
+    }
+    Ok(rows)
+}
+
+/// Returns the instrument of this order, from memory, as it is shown to the partner.
+pub async fn shown_of_order(app: &App, order: &order::Model) -> Result<Arc<instrument::Model>> {
+    shown(app, Some(order.partner_id), &of_order(app, order).await?).await
 }
 
 /// Returns the instruments with these ids, by id, from memory. Fails if one does not exist.
@@ -104,7 +180,7 @@ pub async fn of_order(app: &App, order: &order::Model) -> Result<Arc<instrument:
     existing(app, order.instrument_id).await
 }
 
-async fn existing(app: &App, id: Uuid) -> Result<Arc<instrument::Model>> {
+pub(super) async fn existing(app: &App, id: Uuid) -> Result<Arc<instrument::Model>> {
     by_id(app, id).await?.ok_or_else(|| Error::broken("an instrument does not exist"))
 }
 
@@ -209,9 +285,7 @@ pub fn read(text: &[u8]) -> Result<Vec<NewInstrument>, String> {
                     wrong("base_price", "must be a price from 0.0001 to 1000000, with at most 4 decimals")
                 })?,
         };
-        let symbol_fits =
-            |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || b".-/".contains(&byte);
-        if !(1..=20).contains(&new.symbol.len()) || !new.symbol.bytes().all(symbol_fits) {
+        if !is_symbol(&new.symbol) {
             return Err(wrong(
                 "symbol",
                 "must have 1 to 20 capital letters, digits, dots, hyphens or slashes",

@@ -4,7 +4,10 @@
 //! run one after another, under the lock of the partner, so the lots of all accounts of a person can change together
 //! without further locks.
 
-use super::{instruments, positions, restrictions};
+use super::{
+    basis::{self, Split},
+    instruments, positions, restrictions,
+};
 use crate::{
     Error, Result, Visible,
     kernel::{
@@ -23,7 +26,10 @@ use entity::{
     tax_lot::{self, LotMethod},
 };
 use rules::{Candidate, Sale};
-use sea_orm::{ActiveValue::Set, ConnectionTrait, FromQueryResult, QueryResult, Statement};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
+    QueryResult, Statement,
+};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -94,6 +100,7 @@ fn opened(ids: Ids, order: &order::Model, fill: &fill::Model, is_unsettled: bool
         open_basis: fill.amount,
         replaces_id: None,
         is_unsettled,
+        bought_quantity: fill.quantity,
     }
 }
 
@@ -134,7 +141,9 @@ async fn confirmed(
 
 /// Losses that shares of a purchase replace, each with the purchase of the shares sold.
 struct Losses {
-    losses: Vec<(lot_closing::Model, Uuid)>,
+    sales: Vec<(lot_closing::Model, Uuid)>,
+    /// Splits of the shares so far.
+    splits: Vec<Split>,
     /// Whether the purchase is in a retirement account.
     is_retirement: bool,
 }
@@ -162,17 +171,21 @@ async fn losses_before(
         is_retirement = row.try_get::<TaxTreatment>("", "own_treatment")? != TaxTreatment::Taxable;
         losses.push((lot_closing::Model::from_query_result(row, "")?, row.try_get("", "purchase_id")?));
     }
-    Ok(Losses { losses, is_retirement })
+    let mut splits = Vec::new();
+    if let Some((loss, _)) = losses.first() {
+        splits = basis::splits(connection, loss.partner_id, instrument_id).await?;
+    }
+    Ok(Losses { sales: losses, splits, is_retirement })
 }
 
 /// Lets the shares of a new lot replace shares that were sold at a loss, and returns the lot in its parts.
 async fn replacing(ctx: &CommandContext<'_>, lots: Vec<tax_lot::Model>) -> Result<Vec<tax_lot::Model>> {
     let Some(lot) = lots.first() else { return Ok(lots) };
-    let Losses { mut losses, is_retirement } =
+    let Losses { sales: mut losses, splits, is_retirement } =
         losses_before(ctx.tx, lot.account_id, lot.instrument_id, lot.acquired_on).await?;
     let before = losses.clone();
     let mut candidates: Vec<_> = lots.into_iter().map(|lot| Candidate { lot, is_retirement }).collect();
-    let parts = disallow(ctx.app.ids, &mut losses, &mut candidates)?;
+    let parts = disallow(ctx.app.ids, &mut losses, &mut candidates, &splits)?;
     for ((loss, _), (before, _)) in losses.into_iter().zip(before) {
         changed_loss(ctx, before, loss).await?;
     }
@@ -187,8 +200,9 @@ fn disallow(
     ids: Ids,
     losses: &mut [(lot_closing::Model, Uuid)],
     candidates: &mut [Candidate],
+    splits: &[Split],
 ) -> Result<Vec<Candidate>> {
-    rules::disallow(losses, candidates, || ids.next(Kind::TaxLot)).ok_or_else(too_large)
+    rules::disallow(losses, candidates, splits, || ids.next(Kind::TaxLot)).ok_or_else(too_large)
 }
 
 fn too_large() -> Error {
@@ -309,7 +323,7 @@ fn close(
             is_retirement: open.lot_treatment != TaxTreatment::Taxable,
         })
         .collect();
-    let parts = disallow(ids, &mut closings, &mut candidates)?;
+    let parts = disallow(ids, &mut closings, &mut candidates, &[])?;
     Ok(Closed { lots, closings, candidates, parts })
 }
 
@@ -377,12 +391,34 @@ async fn changed_positions(
     Ok(())
 }
 
-async fn changed_lot(ctx: &CommandContext<'_>, before: tax_lot::Model, lot: &tax_lot::Model) -> Result<()> {
+/// Returns the open lots of a position.
+pub(super) async fn open_of(
+    ctx: &CommandContext<'_>,
+    account_id: Uuid,
+    instrument_id: Uuid,
+) -> Result<Vec<tax_lot::Model>> {
+    Ok(tax_lot::Entity::find()
+        .filter(tax_lot::Column::AccountId.eq(account_id))
+        .filter(tax_lot::Column::InstrumentId.eq(instrument_id))
+        .filter(tax_lot::Column::OpenQuantity.gt(0_i64))
+        .order_by_asc(tax_lot::Column::OpenedAt)
+        .order_by_asc(tax_lot::Column::Id)
+        .all(ctx.tx)
+        .await?)
+}
+
+/// Changes the row of a lot.
+pub(super) async fn changed_lot(
+    ctx: &CommandContext<'_>,
+    before: tax_lot::Model,
+    lot: &tax_lot::Model,
+) -> Result<()> {
     if before == *lot {
         return Ok(());
     }
     let mut row: tax_lot::ActiveModel = before.into();
     row.quantity = Set(lot.quantity);
+    row.bought_quantity = Set(lot.bought_quantity);
     row.cost = Set(lot.cost);
     row.open_quantity = Set(lot.open_quantity);
     row.open_basis = Set(lot.open_basis);
@@ -410,9 +446,8 @@ async fn changed_loss(
 }
 
 /// Returns the condition for the lots of the instrument with this ticker symbol, in upper or lower case.
-pub fn of_symbol(symbol: &str) -> Filter {
-    let query = "SELECT id FROM instrument WHERE symbol = {}";
-    Filter::in_query(tax_lot::Column::InstrumentId, query, instruments::normalized(symbol))
+pub fn of_symbol(partner_id: Option<Uuid>, symbol: &str) -> Filter {
+    instruments::with_symbol(tax_lot::Column::InstrumentId, partner_id, symbol)
 }
 
 /// For the APIs: the column with the number of shares not sold yet.

@@ -2,6 +2,7 @@
 
 use super::{
     bars::{self, Bar},
+    basis::{self, Rounding, Split},
     matching,
 };
 use crate::{
@@ -45,12 +46,16 @@ pub fn of<'a>(app: &'a App, partner: &partner::Model) -> Result<&'a Arc<dyn Mark
     }
 }
 
-/// Returns the prices of an instrument that the partner's market moves.
-pub(super) fn series<'a>(partner: &partner::Model, instrument: &'a instrument::Model) -> Series<'a> {
+/// Returns the prices of an instrument that the partner's market moves, in shares after these splits.
+pub(super) fn series<'a, 's>(
+    partner: &partner::Model,
+    instrument: &'a instrument::Model,
+    splits: impl Iterator<Item = &'s Split>,
+) -> Series<'a> {
     Series {
         seed: partner.market_seed.unsigned_abs(),
         symbol: &instrument.symbol,
-        base_price: instrument.base_price.units(),
+        base_price: basis::base_price(instrument.base_price.units(), splits),
     }
 }
 
@@ -65,11 +70,21 @@ pub enum Source {
     Bars,
 }
 
+/// A quote, and where it comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Priced {
+    pub quote: Quote,
+    pub source: Source,
+    /// Splits of the shares so far, oldest first. The quote is the price of a share after them.
+    pub splits: Vec<Split>,
+}
+
 /// Returns the quotes of these instruments at this time.
 ///
 /// In a sandbox, prices that were set (`sandboxQuoteSet`) come first; then the latest bar that was pushed or imported
 /// and has begun: the last trade is its open during its minute and its close afterwards, and bid and ask are one basis
-/// point away, rounded outward to the tick. Otherwise the market's own prices apply.
+/// point away, rounded outward to the tick. Otherwise the market's own prices apply. Prices from before a split are
+/// divided by its ratio.
 pub async fn quotes(
     app: &App,
     connection: &impl ConnectionTrait,
@@ -78,10 +93,11 @@ pub async fn quotes(
     at: DateTime<Utc>,
 ) -> Result<HashMap<Uuid, Quote>> {
     let found = sourced(app, connection, partner, instruments, at, |_| true).await?;
-    Ok(found.into_iter().map(|(id, (quote, _))| (id, quote)).collect())
+    Ok(found.into_iter().map(|(id, priced)| (id, priced.quote)).collect())
 }
 
-/// Returns the quotes that these instruments had at an earlier time: prices that were set later do not count.
+/// Returns the quotes that these instruments had at an earlier time, for a share of today: prices that were set later
+/// do not count.
 pub async fn past_quotes(
     app: &App,
     connection: &impl ConnectionTrait,
@@ -90,7 +106,7 @@ pub async fn past_quotes(
     at: DateTime<Utc>,
 ) -> Result<HashMap<Uuid, Quote>> {
     let found = sourced(app, connection, partner, instruments, at, |set_at| set_at <= at).await?;
-    Ok(found.into_iter().map(|(id, (quote, _))| (id, quote)).collect())
+    Ok(found.into_iter().map(|(id, priced)| (id, priced.quote)).collect())
 }
 
 /// Returns the same quotes with their sources. `counts` decides by the time when a price was set.
@@ -101,21 +117,32 @@ async fn sourced(
     instruments: &[impl Borrow<instrument::Model> + Sync],
     at: DateTime<Utc>,
     counts: impl Fn(DateTime<Utc>) -> bool,
-) -> Result<HashMap<Uuid, (Quote, Source)>> {
+) -> Result<HashMap<Uuid, Priced>> {
     let market = of(app, partner)?;
-    let stored = match partner.mode {
+    let mut stored = match partner.mode {
         Mode::Sandbox => {
             let ids: Vec<Uuid> = instruments.iter().map(|instrument| instrument.borrow().id).collect();
             stored(connection, partner.id, &ids, at).await?
         }
         Mode::Live => HashMap::new(),
     };
-    let quote = |instrument: &instrument::Model| match stored.get(&instrument.id) {
-        Some(Stored { set: Some((bid, ask, set_at)), .. }) if counts(*set_at) => {
-            (Quote { bid: *bid, ask: *ask, last: midpoint(*bid, *ask), at }, Source::Set)
-        }
-        Some(Stored { last: Some(last), .. }) => (Quote::of(prices::around(last.units()), at), Source::Bars),
-        _ => (Quote::of(market.quote(series(partner, instrument), at), at), Source::Market),
+    let mut quote = |instrument: &instrument::Model| {
+        let Stored { set, last, splits } = stored.remove(&instrument.id).unwrap_or_default();
+        let price = |price, time, rounding| basis::price(&splits, &instrument.symbol, price, time, rounding);
+        let (quote, source) = match (set, last) {
+            (Some((bid, ask, set_at)), _) if counts(set_at) => {
+                let (bid, ask) = (price(bid, set_at, Rounding::Down), price(ask, set_at, Rounding::Up));
+                (Quote { bid, ask, last: midpoint(bid, ask), at }, Source::Set)
+            }
+            (_, Some((last, starts_at))) => {
+                let last = price(last, starts_at, Rounding::Down);
+                (Quote::of(prices::around(last.units()), at), Source::Bars)
+            }
+            _ => {
+                (Quote::of(market.quote(series(partner, instrument, splits.iter()), at), at), Source::Market)
+            }
+        };
+        Priced { quote, source, splits }
     };
     Ok(instruments.iter().map(Borrow::borrow).map(|instrument| (instrument.id, quote(instrument))).collect())
 }
@@ -127,15 +154,18 @@ impl Quote {
     }
 }
 
-/// Stored prices of one instrument.
+/// Stored prices and splits of one instrument.
+#[derive(Default)]
 struct Stored {
     /// Bid and ask that were set, and when.
     set: Option<(Price, Price, DateTime<Utc>)>,
-    /// Last trade of the latest bar that has begun.
-    last: Option<Price>,
+    /// Last trade of the latest bar that has begun, and the start of the bar.
+    last: Option<(Price, DateTime<Utc>)>,
+    /// Oldest first.
+    splits: Vec<Split>,
 }
 
-/// Returns the stored prices of these instruments, with one statement.
+/// Returns the stored prices and the splits of these instruments, with one statement.
 async fn stored(
     connection: &impl ConnectionTrait,
     partner_id: Uuid,
@@ -149,29 +179,37 @@ async fn stored(
         (3..).take(instruments.len()).map(|place| format!("${place}")).collect::<Vec<_>>().join(", ");
     let text = format!(
         "SELECT instrument.id, quote_override.bid, quote_override.ask, bar.starts_at, bar.open, bar.close, \
-         quote_override.set_at FROM instrument \
+         quote_override.set_at, split.processed_at, split.new_shares, split.old_shares FROM instrument \
          LEFT JOIN quote_override ON quote_override.partner_id = $1 \
          AND quote_override.instrument_id = instrument.id \
          LEFT JOIN bar ON bar.partner_id = $1 AND bar.instrument_id = instrument.id AND bar.starts_at = \
          (SELECT MAX(begun.starts_at) FROM bar AS begun WHERE begun.partner_id = $1 \
          AND begun.instrument_id = instrument.id AND begun.starts_at <= $2) \
-         WHERE instrument.id IN ({places}) AND (quote_override.bid IS NOT NULL OR bar.open IS NOT NULL)"
+         LEFT JOIN corporate_action AS split ON split.instrument_id = instrument.id \
+         AND split.partner_id = $1 AND split.new_shares IS NOT NULL AND split.processed_at IS NOT NULL \
+         WHERE instrument.id IN ({places}) AND (quote_override.bid IS NOT NULL OR bar.open IS NOT NULL \
+         OR split.id IS NOT NULL) ORDER BY split.processed_at, split.id"
     );
     let values = [partner_id.into(), at.into()].into_iter().chain(instruments.iter().map(|id| (*id).into()));
     let statement = Statement::from_sql_and_values(connection.get_database_backend(), text, values);
-    let mut found = HashMap::new();
+    let mut found: HashMap<Uuid, Stored> = HashMap::new();
     for row in connection.query_all_raw(statement).await? {
         let (id, bid, ask): (Uuid, Option<Price>, Option<Price>) =
             (row.try_get_by_index(0)?, row.try_get_by_index(1)?, row.try_get_by_index(2)?);
         let starts_at: Option<DateTime<Utc>> = row.try_get_by_index(3)?;
-        let last = match starts_at {
+        let last: Option<Price> = match starts_at {
             Some(starts_at) if at < starts_at + bars::LENGTH => row.try_get_by_index(4)?,
             Some(_) => row.try_get_by_index(5)?,
             None => None,
         };
         let set_at: Option<DateTime<Utc>> = row.try_get_by_index(6)?;
         let set = bid.zip(ask).zip(set_at).map(|((bid, ask), set_at)| (bid, ask, set_at));
-        found.insert(id, Stored { set, last });
+        let stored = found.entry(id).or_default();
+        (stored.set, stored.last) = (set, last.zip(starts_at));
+        if let Some(at) = row.try_get_by_index(7)? {
+            let [new_shares, old_shares] = [row.try_get_by_index(8)?, row.try_get_by_index(9)?];
+            stored.splits.push(Split { at, new_shares, old_shares });
+        }
     }
     Ok(found)
 }
@@ -188,26 +226,28 @@ pub async fn quote(
     quotes.get(&instrument.id).copied().ok_or_else(|| crate::Error::broken("an instrument has no quote"))
 }
 
-/// Returns the quote of one instrument with its source.
-pub async fn quote_with_source(
+/// Returns the quote of one instrument with where it comes from.
+pub async fn priced(
     app: &App,
     connection: &impl ConnectionTrait,
     partner: &partner::Model,
     instrument: &instrument::Model,
     at: DateTime<Utc>,
-) -> Result<(Quote, Source)> {
-    let quotes = sourced(app, connection, partner, std::slice::from_ref(instrument), at, |_| true).await?;
-    quotes.get(&instrument.id).copied().ok_or_else(|| crate::Error::broken("an instrument has no quote"))
+) -> Result<Priced> {
+    let mut quotes =
+        sourced(app, connection, partner, std::slice::from_ref(instrument), at, |_| true).await?;
+    quotes.remove(&instrument.id).ok_or_else(|| crate::Error::broken("an instrument has no quote"))
 }
 
-/// Returns the quote of the market itself at this time.
+/// Returns the quote of the market itself at this time, after these splits.
 pub fn own_quote(
     app: &App,
     partner: &partner::Model,
     instrument: &instrument::Model,
+    splits: &[Split],
     at: DateTime<Utc>,
 ) -> Result<Quote> {
-    Ok(Quote::of(of(app, partner)?.quote(series(partner, instrument), at), at))
+    Ok(Quote::of(of(app, partner)?.quote(series(partner, instrument, splits.iter()), at), at))
 }
 
 fn midpoint(bid: Price, ask: Price) -> Price {

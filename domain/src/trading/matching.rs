@@ -16,9 +16,10 @@ use self::{
 };
 use super::{
     bars::{self, Bar, Bars},
+    basis::Split,
     executions::{Applied, Explanation, Report, Working},
     fill_rules, instruments, market,
-    market::{Change, Quote, Source},
+    market::{Change, Priced, Quote, Source},
     orders::state::Terms,
     venue::{self, Paper, Venue},
 };
@@ -59,7 +60,11 @@ pub struct OpenBook<'a> {
 #[derive(Clone, Copy, Debug)]
 enum Prices {
     Closed,
-    Quote(Quote),
+    /// This quote. Orders from before the last split wait until they are adjusted to it.
+    Quote {
+        quote: Quote,
+        split_at: Option<DateTime<Utc>>,
+    },
     /// Bars that begin before this time.
     Bars {
         before: DateTime<Utc>,
@@ -152,7 +157,9 @@ impl<'a> OpenBook<'a> {
                 let over = ctx.now.duration_trunc(bars::LENGTH).unwrap_or(ctx.now);
                 Prices::Bars { before: self.row.pushed_until.map_or(over, |pushed| pushed.max(over)) }
             }
-            Some((quote, _)) if market::is_open(ctx.partner.market_hours, ctx.now) => Prices::Quote(quote),
+            Some(Priced { quote, splits, .. }) if market::is_open(ctx.partner.market_hours, ctx.now) => {
+                Prices::Quote { quote, split_at: splits.last().map(|split| split.at) }
+            }
             Some(_) => Prices::Closed,
         };
         self.prices = Some(prices);
@@ -167,15 +174,19 @@ impl<'a> OpenBook<'a> {
     ) -> Result<Vec<Report>> {
         match self.prices(ctx).await? {
             Prices::Closed => Ok(Vec::new()),
-            Prices::Quote(quote) => Ok(self.by_quote(&quote, most)),
+            Prices::Quote { quote, split_at } => Ok(self.by_quote(&quote, split_at, most)),
             Prices::Bars { before } => self.by_bars(ctx, before, most).await,
         }
     }
 
-    fn by_quote(&self, quote: &Quote, most: usize) -> Vec<Report> {
+    fn by_quote(&self, quote: &Quote, split_at: Option<DateTime<Utc>>, most: usize) -> Vec<Report> {
         let mut found = Vec::new();
-        for id in self.book.touched(quote).into_iter().take(most) {
-            let Some(order) = self.book.get(id) else { continue };
+        let is_adjusted = |order: &&Resting| {
+            matches!(order.open, fill_rules::Open::Amount(..)) || split_at.is_none_or(|at| order.since >= at)
+        };
+        let orders = self.book.touched(quote).into_iter().filter_map(|id| self.book.get(id));
+        for order in orders.filter(is_adjusted).take(most) {
+            let id = order.id;
             let decision = fill_rules::by_quote(&order.terms, order.open, quote);
             let explain = |rule| Explanation { rule, quote: Some(*quote), bar: None };
             let execution_id = || format!("{id}-{}", order.next_number);
@@ -260,19 +271,28 @@ impl<'a> OpenBook<'a> {
                 let over = bar.map(|bar| bar.starts_at + bars::LENGTH);
                 Ok(Some(over.map_or(end, |over| over.max(ctx.now))))
             }
-            Some((_, Source::Market)) => Ok(Some(self.next_minute(ctx, end)?.unwrap_or(end))),
-            Some((quote, _)) if !hours.is_open && self.book.is_touched(&quote) => Ok(hours.next_open_at),
+            Some(Priced { source: Source::Market, splits, .. }) => {
+                Ok(Some(self.next_minute(ctx, &splits, end)?.unwrap_or(end)))
+            }
+            Some(Priced { quote, .. }) if !hours.is_open && self.book.is_touched(&quote) => {
+                Ok(hours.next_open_at)
+            }
             Some(_) => Ok(None),
         }
     }
 
     /// Returns the next whole minute whose quote of the market itself concerns an order.
-    fn next_minute(&self, ctx: &CommandContext<'_>, end: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
+    fn next_minute(
+        &self,
+        ctx: &CommandContext<'_>,
+        splits: &[Split],
+        end: DateTime<Utc>,
+    ) -> Result<Option<DateTime<Utc>>> {
         let minute = ctx.now.duration_trunc(bars::LENGTH).unwrap_or(ctx.now) + bars::LENGTH;
         for session in market::sessions(ctx.partner.market_hours, minute, end) {
             let mut at = session.start;
             while at < session.end {
-                let quote = market::own_quote(ctx.app, ctx.partner, self.instrument, at)?;
+                let quote = market::own_quote(ctx.app, ctx.partner, self.instrument, splits, at)?;
                 if self.book.is_touched(&quote) {
                     return Ok(Some(at));
                 }

@@ -35,7 +35,7 @@ pub mod raising;
 mod replacing;
 mod routing;
 pub mod state;
-mod ticks;
+pub(super) mod ticks;
 
 use decision::{CASH, Decision, PAYING, View, cash_for, require_open, too_expensive, too_many, worth};
 
@@ -163,7 +163,8 @@ impl Command for PlaceOrder {
         if !entry.write(ctx.tx, ctx.app.ids, &mut event).await? {
             return Err(insufficient(self.side).into());
         }
-        event.record(ctx.tx, Event::OrderAccepted(OrderState::of(&order, &instrument))).await?;
+        let shown = instruments::shown(ctx.app, Some(ctx.partner.id), &instrument).await?;
+        event.record(ctx.tx, Event::OrderAccepted(OrderState::of(&order, &shown))).await?;
         Ok(order)
     }
 }
@@ -277,14 +278,15 @@ pub async fn list(
 }
 
 /// Returns the condition for the orders for the instrument with this ticker symbol, in upper or lower case.
-pub fn of_symbol(symbol: &str) -> Filter {
-    let query = "SELECT id FROM instrument WHERE symbol = {}";
-    Filter::in_query(order::Column::InstrumentId, query, instruments::normalized(symbol))
+pub fn of_symbol(partner_id: Option<Uuid>, symbol: &str) -> Filter {
+    instruments::with_symbol(order::Column::InstrumentId, partner_id, symbol)
 }
 
 /// Returns the condition for the fills in the instrument with this ticker symbol, in upper or lower case.
-pub fn fills_of_symbol(symbol: &str) -> Filter {
-    let query = "SELECT orders.id FROM orders JOIN instrument ON instrument.id = orders.instrument_id \
-                 WHERE instrument.symbol = {}";
-    Filter::in_query(fill::Column::OrderId, query, instruments::normalized(symbol))
+pub fn fills_of_symbol(partner_id: Option<Uuid>, symbol: &str) -> Filter {
+    let query = "SELECT orders.id FROM orders JOIN instrument ON instrument.id = orders.instrument_id LEFT JOIN \
+                 partner_symbol ON partner_symbol.instrument_id = instrument.id AND partner_symbol.partner_id = \
+                 {partner} WHERE coalesce(partner_symbol.symbol, instrument.symbol) = {}";
+    let symbol = instruments::normalized(symbol);
+    Filter::in_query(fill::Column::OrderId, query, partner_id.unwrap_or_default(), symbol)
 }

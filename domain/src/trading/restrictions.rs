@@ -91,12 +91,16 @@ pub async fn sold_without_paying(
         .filter(tax_lot::Column::PurchaseId.is_in(purchases));
     let sold = lot_closing::Entity::find()
         .filter(lot_closing::Column::LotId.in_subquery(lots.into_query()))
+        .filter(lot_closing::Column::FillId.is_not_null())
         .order_by_asc(lot_closing::Column::Id)
         .one(ctx.tx)
         .await?;
-    let Some(sold) = sold else { return Ok(false) };
+    // A split closes lots too, without a fill.
+    let Some((sold, fill_id)) = sold.and_then(|sold| sold.fill_id.map(|id| (sold, id))) else {
+        return Ok(false);
+    };
     let known = settlement_violation::Entity::find()
-        .filter(settlement_violation::Column::FillId.eq(sold.fill_id))
+        .filter(settlement_violation::Column::FillId.eq(fill_id))
         .filter(settlement_violation::Column::Kind.eq(ViolationKind::FreeRiding));
     if known.one(ctx.tx).await?.is_none() {
         ctx.tx
@@ -105,7 +109,7 @@ pub async fn sold_without_paying(
                 partner_id: deposit.partner_id,
                 account_id: deposit.account_id,
                 kind: ViolationKind::FreeRiding,
-                fill_id: sold.fill_id,
+                fill_id,
                 occurred_at: sold.closed_at,
                 funds_settle_at,
             })

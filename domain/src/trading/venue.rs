@@ -6,7 +6,7 @@
 use super::{
     executions::{Execution, Explanation, Report, ReportKind},
     fill_rules::{self, Decision, Open},
-    market::{self, Quote, Source},
+    market::{self, Priced, Source},
     matching::OpenBook,
     orders::state::Terms,
 };
@@ -71,9 +71,9 @@ impl Paper {
     pub(super) async fn quote(
         ctx: &CommandContext<'_>,
         instrument: &instrument::Model,
-    ) -> Result<Option<(Quote, Source)>> {
-        let priced = market::quote_with_source(ctx.app, ctx.tx, ctx.partner, instrument, ctx.now).await?;
-        let by_bars = ctx.settings()?.fill_mode == FillMode::Bars || priced.1 == Source::Bars;
+    ) -> Result<Option<Priced>> {
+        let priced = market::priced(ctx.app, ctx.tx, ctx.partner, instrument, ctx.now).await?;
+        let by_bars = ctx.settings()?.fill_mode == FillMode::Bars || priced.source == Source::Bars;
         Ok((!by_bars).then_some(priced))
     }
 }
@@ -102,7 +102,7 @@ pub(super) fn reports(
 impl Venue for Paper {
     async fn submit(&self, ctx: &CommandContext<'_>, submission: Submission<'_>) -> Result<Vec<Report>> {
         let Submission { order, instrument, open, next_number } = submission;
-        let Some((quote, _)) = Self::quote(ctx, instrument).await? else { return Ok(Vec::new()) };
+        let Some(Priced { quote, .. }) = Self::quote(ctx, instrument).await? else { return Ok(Vec::new()) };
         let terms = Terms::from(order);
         let decision = fill_rules::by_quote(&terms, open, &quote);
         let id = || format!("{}-{next_number}", order.id);

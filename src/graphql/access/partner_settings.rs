@@ -10,7 +10,9 @@ use crate::{
 use async_graphql::{Enum, InputObject, MaybeUndefined, SimpleObject};
 use domain::{
     access::partner_settings::{Change, UpdatePartnerSettings},
-    kernel::partner_settings::{PartnerSettings as Settings, SettingsPatch},
+    kernel::partner_settings::{
+        PartnerSettings as Settings, SettingsPatch, TradingActivityFee as ActivityFee,
+    },
 };
 use entity::{Percent, partner};
 use macros::{Fields, Leaf, mutations};
@@ -36,10 +38,38 @@ pub struct PartnerSettings {
     fill_mode: FillMode,
     /// Part of the volume of a bar that one order may take, in percent.
     participation_cap: Decimal,
+    /// Fee of the SEC for sales, in dollars for each million dollars of their price. Zero if none is charged.
+    sec_fee_per_million: Decimal,
+    /// Trading activity fee of FINRA for sales. Zero if none is charged.
+    trading_activity_fee: TradingActivityFee,
     /// Rate at which `orderPreview` estimates the tax on short-term gains, in percent. Null if it was not set.
     short_term_tax_rate: Option<Decimal>,
     /// Rate at which `orderPreview` estimates the tax on long-term gains, in percent. Null if it was not set.
     long_term_tax_rate: Option<Decimal>,
+}
+
+/// Trading activity fee of FINRA for the sale of shares.
+#[derive(Clone, Debug, Fields, SimpleObject)]
+pub struct TradingActivityFee {
+    /// Fee for each share, in dollars with at most six decimals.
+    per_share: Decimal,
+    /// Maximum of one trade.
+    maximum: Money,
+}
+
+impl From<ActivityFee> for TradingActivityFee {
+    fn from(fee: ActivityFee) -> Self {
+        Self { per_share: fee.per_share.into(), maximum: fee.maximum.into() }
+    }
+}
+
+/// Trading activity fee of FINRA for the sale of shares.
+#[derive(Clone, Debug, InputObject)]
+pub struct TradingActivityFeeInput {
+    /// Fee for each share, in dollars from 0 to 1 with at most six decimals, for example "0.000166".
+    per_share: Decimal,
+    /// Maximum of one trade, at most 1,000 dollars.
+    maximum: MoneyInput,
 }
 
 /// Prices from which the paper venue fills orders.
@@ -66,6 +96,8 @@ impl PartnerSettings {
             daily_withdrawal_limit: settings.daily_withdrawal_limit.into(),
             fill_mode: settings.fill_mode.into(),
             participation_cap: settings.participation_cap.into(),
+            sec_fee_per_million: settings.sec_fee.into(),
+            trading_activity_fee: settings.trading_activity_fee.into(),
             short_term_tax_rate: settings.short_term_tax_rate.map(Decimal::from),
             long_term_tax_rate: settings.long_term_tax_rate.map(Decimal::from),
         })
@@ -97,6 +129,10 @@ pub struct PartnerSettingsChange {
     fill_mode: Option<FillMode>,
     /// New part of the volume of a bar that one order may take, in percent.
     participation_cap: Option<Decimal>,
+    /// New fee of the SEC for sales, in dollars for each million dollars of their price.
+    sec_fee_per_million: Option<Decimal>,
+    /// New trading activity fee of FINRA for sales.
+    trading_activity_fee: Option<TradingActivityFee>,
     /// New rate of the tax on short-term gains, in percent. Null also if the rate was removed.
     short_term_tax_rate: Option<Decimal>,
     /// New rate of the tax on long-term gains, in percent. Null also if the rate was removed.
@@ -117,6 +153,8 @@ impl From<Change> for PartnerSettingsChange {
             daily_withdrawal_limit: change.patch.daily_withdrawal_limit.map(Money::from),
             fill_mode: change.patch.fill_mode.map(FillMode::from),
             participation_cap: change.patch.participation_cap.map(Decimal::from),
+            sec_fee_per_million: change.patch.sec_fee.map(Decimal::from),
+            trading_activity_fee: change.patch.trading_activity_fee.map(TradingActivityFee::from),
             short_term_tax_rate: change.patch.short_term_tax_rate.flatten().map(Decimal::from),
             long_term_tax_rate: change.patch.long_term_tax_rate.flatten().map(Decimal::from),
         }
@@ -144,6 +182,11 @@ pub struct PartnerSettingsPatch {
     fill_mode: MaybeUndefined<FillMode>,
     /// Part of the volume of a bar that one order may take, in percent above 0 up to 100; 10 by default.
     participation_cap: MaybeUndefined<Decimal>,
+    /// Fee of the SEC for sales, in dollars for each million dollars of their price, from 0 to 10000 with at most six
+    /// decimals, for example "27.80"; none by default.
+    sec_fee_per_million: MaybeUndefined<Decimal>,
+    /// Trading activity fee of FINRA for sales; none by default.
+    trading_activity_fee: MaybeUndefined<TradingActivityFeeInput>,
     /// Rate at which `orderPreview` estimates the tax on short-term gains, in percent from 0 to 100; none by default.
     short_term_tax_rate: MaybeUndefined<Decimal>,
     /// Rate at which `orderPreview` estimates the tax on long-term gains, in percent from 0 to 100; none by default.
@@ -221,6 +264,19 @@ impl PartnerSettingsMutation {
             MaybeUndefined::Null => Some(Settings::DEFAULT.participation_cap),
             MaybeUndefined::Value(cap) => Some(cap.amount("patch.participationCap")?),
         };
+        let sec_fee = match patch.sec_fee_per_million {
+            MaybeUndefined::Undefined => None,
+            MaybeUndefined::Null => Some(Settings::DEFAULT.sec_fee),
+            MaybeUndefined::Value(fee) => Some(fee.amount("patch.secFeePerMillion")?),
+        };
+        let trading_activity_fee = match patch.trading_activity_fee {
+            MaybeUndefined::Undefined => None,
+            MaybeUndefined::Null => Some(Settings::DEFAULT.trading_activity_fee),
+            MaybeUndefined::Value(fee) => Some(ActivityFee {
+                per_share: fee.per_share.amount("patch.tradingActivityFee.perShare")?,
+                maximum: fee.maximum.cents("patch.tradingActivityFee.maximum")?,
+            }),
+        };
         Ok(UpdatePartnerSettings {
             patch: SettingsPatch {
                 market_buy_buffer,
@@ -232,6 +288,8 @@ impl PartnerSettingsMutation {
                 daily_withdrawal_limit,
                 fill_mode,
                 participation_cap,
+                sec_fee,
+                trading_activity_fee,
                 short_term_tax_rate: rate(patch.short_term_tax_rate, "patch.shortTermTaxRate")?,
                 long_term_tax_rate: rate(patch.long_term_tax_rate, "patch.longTermTaxRate")?,
             },

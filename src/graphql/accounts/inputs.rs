@@ -1,7 +1,7 @@
 //! Inputs and mutations of accounts.
 
 use super::{
-    Account, AccountOwnership, AccountType, TaxTreatment,
+    Account, AccountOwnership, AccountType, DividendOption, TaxTreatment,
     options::{
         EmploymentStatus, InvestmentExperience, InvestmentObjective, LiquidWealthBand, MaritalStatus,
         RiskTolerance, WealthBand,
@@ -88,6 +88,8 @@ pub struct AccountPatch {
     kind: Option<AccountType>,
     /// Order in which sales close tax lots. `SPECIFIC` is only for orders.
     lot_method: Option<LotMethod>,
+    /// What happens to dividends from then on.
+    dividend_option: Option<DividendOption>,
     /// Marital status.
     marital_status: Option<MaritalStatus>,
     /// Country of citizenship as a three-letter ISO 3166-1 code, for example `USA`.
@@ -202,6 +204,7 @@ impl AccountMutation {
             joint_member: patch.joint_member.map(JointMember::from),
             kind: patch.kind.map(AccountType::text),
             lot_method: patch.lot_method.map(Into::into),
+            dividend_option: patch.dividend_option.map(Into::into),
             profile: ProfilePatch {
                 marital_status: patch.marital_status.map(MaritalStatus::text),
                 country_of_citizenship: patch.country_of_citizenship,

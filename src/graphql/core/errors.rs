@@ -65,6 +65,12 @@ pub enum ErrorCode {
     InsufficientBuyingPower,
     /// The position has too few shares.
     InsufficientPosition,
+    /// The same corporate action was announced before.
+    CorporateActionExists,
+    /// The corporate action can no longer be withdrawn: it has been applied.
+    NotWithdrawable,
+    /// Another instrument has this ticker symbol.
+    SymbolTaken,
     /// The order can no longer be canceled: it is filled, canceled, expired or rejected.
     NotCancelable,
     /// The order can no longer be replaced: it is filled, canceled, expired or rejected.

@@ -1,294 +1,38 @@
 //! GraphQL events and subscriptions, read from the event log.
 
+mod market_clock;
+mod objects;
+
+use self::objects::{
+    AccountChangedEvent, BankAccountChangedEvent, CorporateActionAppliedEvent, FoundHit, KycChangedEvent,
+    OrderChangedEvent, PartnerChangedEvent, PositionChangedEvent, TradeConfirmedEvent, TradeSettledEvent,
+    TransferChangedEvent, UserChangedEvent, WatchListHitFoundEvent,
+};
 use super::{
-    breadth::{Fetch, Maybe, One, fetch},
+    breadth::{Fetch, fetch},
     context::RequestContext,
     engine::fanout::{self, Current, Signal},
     event_types::EventType,
-    scalars::{DateTime, Decimal},
+    scalars::DateTime,
 };
-use crate::{
-    graphql::{
-        accounts::Account,
-        compliance::{
-            kyc::{Kyc, KycOutcome},
-            screening::WatchListHit,
-        },
-        funding::{
-            bank_accounts::BankAccount,
-            transfers::{Transfer, TransferStatus},
-        },
-        people::users::{User, UserStatus},
-        sandbox::Partner,
-        trading::{
-            instruments::{Instrument, MarketClock},
-            orders::{Fill, Order, OrderStatus},
-        },
-    },
-    wire::{Fault, Result},
-};
-use async_graphql::{Context, ID, Interface, Object, SimpleObject, Subscription};
+use crate::wire::{Fault, Result};
+use async_graphql::{Context, ID, Interface, Subscription};
 use domain::{
-    Refusal, Scope, Visible,
+    Refusal, Scope,
     accounts::{self, VisibleEvents},
     kernel::{
         clock,
-        events::{
-            self, AccountState, BankAccountState, CheckState, Event as LoggedEvent, OrderState,
-            PositionState, Subject, TradeState, TransferState, UserState,
-        },
+        events::{self, Event as LoggedEvent, Subject},
         ids,
     },
     trading::market,
 };
-use entity::{Kind, event, screening_hit};
+use entity::{Kind, event};
 use futures_util::{Stream, StreamExt, stream};
 use macros::breadth;
-use std::{
-    sync::{Arc, LazyLock},
-    time::Duration,
-};
-use tokio::time::Instant;
+use market_clock::MarketClockChangedEvent;
+use std::sync::Arc;
 use uuid::Uuid;
-
-macro_rules! event {
-    ($(#[$doc:meta])* $name:ident($state:ty) { $($(#[$field_doc:meta])* async fn $field:ident(&$this:ident $(,
-        $ctx:ident)?) -> $type:ty $body:block)* }) => {
-        $(#[$doc])*
-        pub struct $name {
-            row: Arc<event::Model>,
-            kind: EventType,
-            /// What the event says about its object.
-            state: $state,
-        }
-
-        $(#[$doc])*
-        #[Object]
-        impl $name {
-            /// Opaque identifier of the event.
-            async fn id(&self) -> ID {
-                self.row.id.into()
-            }
-
-            /// Position in the partner's event log, one higher with each event. Pass it as `after` to resume
-            /// after this event.
-            async fn cursor(&self) -> String {
-                self.row.seq.unwrap_or_default().to_string()
-            }
-
-            /// Event type.
-            #[graphql(name = "type")]
-            async fn kind(&self) -> EventType {
-                self.kind
-            }
-
-            /// Time of the event, by the partner's clock.
-            async fn occurred_at(&self) -> DateTime {
-                self.row.occurred_at.into()
-            }
-
-            $($(#[$field_doc])* async fn $field(&$this $(, $ctx: &Context<'_>)?) -> $type $body)*
-        }
-    };
-}
-
-event!(
-    /// An order was placed or replaced, or its status changed.
-    OrderChangedEvent(OrderState) {
-        /// The order in its current state.
-        async fn order(&self) -> One<Order> {
-            One::of(self.state.id)
-        }
-
-        /// Account that buys or sells.
-        async fn account(&self) -> One<Account> {
-            One::of(self.state.account_id)
-        }
-
-        /// Order status after this event.
-        async fn order_status(&self) -> OrderStatus {
-            self.state.status.into()
-        }
-    }
-);
-
-event!(
-    /// A transfer was created, or its status changed.
-    TransferChangedEvent(TransferState) {
-        /// The transfer in its current state.
-        async fn transfer(&self) -> One<Transfer> {
-            One::of(self.state.id)
-        }
-
-        /// Brokerage account of the transfer.
-        async fn account(&self) -> One<Account> {
-            One::of(self.state.account_id)
-        }
-
-        /// Transfer status after this event.
-        async fn transfer_status(&self) -> TransferStatus {
-            self.state.status.into()
-        }
-    }
-);
-
-event!(
-    /// A trade was confirmed: shares were bought or sold.
-    TradeConfirmedEvent(TradeState) {
-        /// Fill that was confirmed.
-        async fn fill(&self) -> One<Fill> {
-            One::of(self.state.id)
-        }
-
-        /// Order of the trade, in its current state.
-        async fn order(&self) -> One<Order> {
-            One::of(self.state.order_id)
-        }
-
-        /// Account that bought or sold.
-        async fn account(&self) -> One<Account> {
-            One::of(self.state.account_id)
-        }
-    }
-);
-
-event!(
-    /// A trade was settled.
-    TradeSettledEvent(TradeState) {
-        /// Fill that was settled.
-        async fn fill(&self) -> One<Fill> {
-            One::of(self.state.id)
-        }
-
-        /// Order of the trade, in its current state.
-        async fn order(&self) -> One<Order> {
-            One::of(self.state.order_id)
-        }
-
-        /// Account that bought or sold.
-        async fn account(&self) -> One<Account> {
-            One::of(self.state.account_id)
-        }
-    }
-);
-
-event!(
-    /// The number of shares in a position changed.
-    PositionChangedEvent(PositionState) {
-        /// Account that holds the shares.
-        async fn account(&self) -> One<Account> {
-            One::of(self.state.account_id)
-        }
-
-        /// Instrument that is held.
-        async fn instrument(&self) -> One<Instrument> {
-            One::of(self.state.instrument_id)
-        }
-
-        /// Number of shares after this event.
-        async fn position_quantity(&self) -> Decimal {
-            self.state.quantity.into()
-        }
-    }
-);
-
-event!(
-    /// A user was created or changed.
-    UserChangedEvent(UserState) {
-        /// The user in their current state.
-        async fn user(&self) -> One<User> {
-            One::of(self.state.id)
-        }
-
-        /// Identity verification status after this event.
-        async fn user_status(&self) -> UserStatus {
-            self.state.status.into()
-        }
-    }
-);
-
-event!(
-    /// An identity check was created or changed.
-    KycChangedEvent(CheckState) {
-        /// The identity check in its current state.
-        async fn kyc(&self) -> One<Kyc> {
-            One::of(self.state.id)
-        }
-
-        /// Outcome of the check after this event.
-        async fn kyc_outcome(&self) -> KycOutcome {
-            self.state.status.into()
-        }
-    }
-);
-
-/// An identity check with its new hit.
-struct FoundHit {
-    check: CheckState,
-    hit_id: Uuid,
-}
-
-event!(
-    /// An entry of a new watch list resembles an existing user.
-    WatchListHitFoundEvent(FoundHit) {
-        /// The identity check in its current state.
-        async fn kyc(&self) -> One<Kyc> {
-            One::of(self.state.check.id)
-        }
-
-        /// User that the entry resembles.
-        async fn user(&self) -> Result<One<User>> {
-            let user = self.state.check.user_id.ok_or_else(|| Fault::from(events::unreadable(&self.row)))?;
-            Ok(One::of(user))
-        }
-
-        /// Outcome of the check after this event.
-        async fn kyc_outcome(&self) -> KycOutcome {
-            self.state.check.status.into()
-        }
-
-        /// The hit in its current state. Null without scope `operate`.
-        async fn hit(&self, ctx) -> Maybe<WatchListHit> {
-            let may_see = screening_hit::Entity::access(ctx.actor()).is_ok();
-            Maybe::of(may_see.then_some(self.state.hit_id))
-        }
-    }
-);
-
-event!(
-    /// An account was opened or changed.
-    AccountChangedEvent(AccountState) {
-        /// The account in its current state.
-        async fn account(&self) -> One<Account> {
-            One::of(self.state.id)
-        }
-    }
-);
-
-event!(
-    /// A bank account was linked, changed or removed.
-    BankAccountChangedEvent(BankAccountState) {
-        /// The bank account in its current state.
-        async fn bank_account(&self) -> One<BankAccount> {
-            One::of(self.state.id)
-        }
-
-        /// Owner of the bank account.
-        async fn user(&self) -> One<User> {
-            One::of(self.state.user_id)
-        }
-    }
-);
-
-event!(
-    /// The partner was created, or its settings, API keys, clock, market hours, fixed quotes or bars changed.
-    PartnerChangedEvent(Uuid) {
-        /// The partner in its current state.
-        async fn partner(&self) -> One<Partner> {
-            One::of(self.state)
-        }
-    }
-);
 
 /// Entry of the partner's event log.
 #[derive(Interface)]
@@ -309,6 +53,7 @@ pub enum Event {
     TradeConfirmed(TradeConfirmedEvent),
     Trade(TradeSettledEvent),
     Position(PositionChangedEvent),
+    CorporateAction(CorporateActionAppliedEvent),
     User(UserChangedEvent),
     Kyc(KycChangedEvent),
     WatchListHit(WatchListHitFoundEvent),
@@ -345,6 +90,9 @@ impl Event {
             }
             Subject::Trade(state) => Self::Trade(TradeSettledEvent { row, kind, state: *state }),
             Subject::Position(state) => Self::Position(PositionChangedEvent { row, kind, state: *state }),
+            Subject::Entitlement(state) => {
+                Self::CorporateAction(CorporateActionAppliedEvent { row, kind, state: *state })
+            }
         })
     }
 }
@@ -362,40 +110,24 @@ fn order_changed(row: Arc<event::Model>, account: Option<Uuid>) -> Option<Result
     }
 }
 
-/// State of the market clock. It is not in the event log and has no cursor: each event contains the present
-/// state, so there is nothing to resume.
-#[derive(SimpleObject)]
-pub struct MarketClockChangedEvent {
-    /// Time when the event was sent, by the partner's clock, or by the server's clock without credentials.
-    occurred_at: DateTime,
-    /// Whether the market is open, and when that changes.
-    market_clock: MarketClock,
+/// Whether an event may be about an order, or change which orders a subscriber sees. Others are not evaluated.
+fn concerns_orders(event: &event::Model) -> bool {
+    event.kind.starts_with("order.") || event.kind.starts_with("account.")
 }
 
-/// Returns when to send the state of the market clock: at once, then every second at the same time for all
-/// subscribers.
-fn market_clock_ticks() -> impl Stream<Item = Signal> + Send {
-    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-    // The second event follows the first after half a second at least.
-    let first = (START.elapsed() + Duration::from_millis(1500)).as_secs();
-    let ticks = stream::unfold(first, |tick| async move {
-        // Seconds that a slow client has missed are skipped.
-        let tick = Ord::max(tick, START.elapsed().as_secs());
-        tokio::time::sleep_until(*START + Duration::from_secs(tick)).await;
-        Some((Signal::Tick(tick), tick + 1))
-    });
-    stream::iter([Signal::Now]).chain(ticks)
-}
-
-/// Starts a subscription to the log.
-async fn start_log(ctx: &Context<'_>, after: Option<String>) -> Result<()> {
+/// Starts a subscription to the wanted events of the log.
+async fn start_log(
+    ctx: &Context<'_>,
+    after: Option<String>,
+    is_wanted: fn(&event::Model) -> bool,
+) -> Result<()> {
     let app = ctx.app();
     let access_scope = ctx.actor().access_scope(Scope::Read)?;
     let after = match after {
         Some(cursor) => Some(events::position_of(&app.db.read, access_scope.partner_id, &cursor).await?),
         None => None,
     };
-    let events = events::follow(&app.db, &app.feed, access_scope.partner_id, after).await?;
+    let events = events::follow(&app.db, &app.feed, access_scope.partner_id, after, is_wanted).await?;
     let signals = events.map(|event| Ok(Signal::Logged(event?))).boxed();
     fanout::start(ctx, signals, Some(VisibleEvents::new(access_scope)));
     Ok(())
@@ -437,12 +169,9 @@ impl EventSubscription {
     ) -> impl Stream<Item = Result<MarketClockChangedEvent>> + use<> {
         let event = if Current::of(ctx).is_some() {
             let hours = market::clock_for(&ctx.app().db.read, ctx.actor(), clock::system_now()).await;
-            Some(hours.map_err(Fault::from).map(|hours| MarketClockChangedEvent {
-                occurred_at: hours.at.into(),
-                market_clock: hours.into(),
-            }))
+            Some(hours.map(MarketClockChangedEvent::from).map_err(Fault::from))
         } else {
-            fanout::start(ctx, market_clock_ticks().map(Ok).boxed(), None);
+            fanout::start(ctx, market_clock::ticks().map(Ok).boxed(), None);
             None
         };
         stream::iter(event)
@@ -469,7 +198,7 @@ impl EventSubscription {
                 if let Some(id) = account_id {
                     visible_account(ctx, &id).await?;
                 }
-                start_log(ctx, after).await?;
+                start_log(ctx, after, concerns_orders).await?;
                 None
             }
         };
@@ -486,7 +215,7 @@ impl EventSubscription {
         let event = match Current::of(ctx) {
             Some(current) => current.event(&ctx.app().db).await.map(|event| event.and_then(Event::of)),
             None => {
-                start_log(ctx, after).await?;
+                start_log(ctx, after, |_| true).await?;
                 None
             }
         };

@@ -82,6 +82,10 @@ impl BatchLoader {
         columns: ColumnSet,
     ) -> Result<Slice<T::Row>> {
         let access_scope = T::Entity::access(&self.actor)?;
+        if T::IN_MEMORY {
+            // Lets what the rows are shown with be as current as the rows.
+            T::from_memory(&self.app, &[]).await?;
+        }
         let connection = self.reader.connection().await?;
         Ok(rows::list::<T::Entity>(&connection, access_scope, page, filters, columns).await?)
     }

@@ -11,6 +11,7 @@ use crate::{
         people::users::User,
         sandbox::Partner,
         trading::{
+            corporate_actions::{CorporateAction, Entitlement},
             gains::RealizedGain,
             instruments::Instrument,
             lots::TaxLot,
@@ -33,9 +34,9 @@ use domain::{
 };
 use entity::positional::Positional;
 use entity::{
-    Kind, account, api_key, bank_account, fill, instrument, invitation, kyc, kyc_document, kyc_review,
-    lot_closing, message, order, partner, position, screening_hit, settlement_violation, tax_lot, transfer,
-    user,
+    Kind, account, api_key, bank_account, corporate_action, entitlement, fill, instrument, invitation, kyc,
+    kyc_document, kyc_review, lot_closing, message, order, partner, position, screening_hit,
+    settlement_violation, tax_lot, transfer, user,
 };
 use futures_util::future::try_join_all;
 use uuid::Uuid;
@@ -124,6 +125,8 @@ nodes! {
     Account / account by UserId | JointMemberId => Account,
     ApiKey / api_key => ApiKey,
     BankAccount / bank_account by UserId => BankAccount,
+    CorporateAction / corporate_action => CorporateAction,
+    Entitlement / entitlement by AccountId => Entitlement,
     Fill / fill by OrderId => Fill,
     Instrument / instrument from instruments::known => Instrument,
     Invitation / invitation => Invitation,

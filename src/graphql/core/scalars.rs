@@ -5,7 +5,7 @@ use async_graphql::{
 };
 use chrono::{DateTime as Instant, NaiveDate, SecondsFormat, Utc};
 use domain::{Refusal, Result, people::person::parse_date};
-use entity::{FixedError, Money as Cents, Percent, Price, Quantity};
+use entity::{FixedError, Money as Cents, Percent, Price, Quantity, Rate};
 use macros::{Fields, Leaf};
 use std::str::FromStr;
 
@@ -78,6 +78,12 @@ impl From<Percent> for Decimal {
     }
 }
 
+impl From<Rate> for Decimal {
+    fn from(rate: Rate) -> Self {
+        Self(rate.to_string())
+    }
+}
+
 impl From<Quantity> for Decimal {
     fn from(quantity: Quantity) -> Self {
         Self(quantity.to_string())
@@ -117,6 +123,12 @@ impl From<Cents> for Money {
 impl From<Price> for Money {
     fn from(price: Price) -> Self {
         Self { amount: Decimal(price.to_string()), currency: Currency::Usd }
+    }
+}
+
+impl From<Rate> for Money {
+    fn from(rate: Rate) -> Self {
+        Self { amount: rate.into(), currency: Currency::Usd }
     }
 }
 

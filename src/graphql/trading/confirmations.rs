@@ -19,8 +19,12 @@ pub struct TradeConfirmation {
     price: Money,
     /// Price of all shares.
     principal: Money,
-    /// Fees, which are part of the net amount.
+    /// All fees, which are part of the net amount.
     fees: Money,
+    /// Part of the fees that is the fee of the SEC for sales.
+    sec_fee: Money,
+    /// Part of the fees that is the trading activity fee of FINRA for sales.
+    trading_activity_fee: Money,
     /// What the customer pays for a purchase, or receives for a sale.
     net_amount: Money,
     /// Time of the trade.
@@ -41,6 +45,8 @@ impl TradeConfirmation {
             price: fill.price.into(),
             principal: fill.amount.into(),
             fees: fees.into(),
+            sec_fee: fill.sec_fee.into(),
+            trading_activity_fee: fill.trading_activity_fee.into(),
             net_amount: net_amount.into(),
             traded_at: fill.traded_at.into(),
             settles_on: settles_on.into(),

@@ -1,11 +1,11 @@
 //! GraphQL type for realized gains and losses.
 
-use super::{instruments::Instrument, lots::TaxLot, orders::Fill};
+use super::{corporate_actions::Entitlement, instruments::Instrument, lots::TaxLot, orders::Fill};
 use crate::{
     graphql::{
         accounts::Account,
         core::{
-            breadth::{Fetch, One, fetch},
+            breadth::{Fetch, Maybe, One, fetch},
             context::Viewpoint,
             scalars::{Date, Decimal, Money},
         },
@@ -23,11 +23,13 @@ use entity::{Kind, account, lot_closing};
 use macros::{Fields, Leaf, breadth};
 use uuid::Uuid;
 
-/// Gain or loss on the shares of one tax lot that one fill sold.
+/// Gain or loss on the shares of one tax lot that one fill sold, or that a corporate action
+/// paid in cash.
 #[derive(Clone)]
 pub struct RealizedGain(pub lot_closing::Model);
 
-/// Gain or loss on the shares of one tax lot that one fill sold.
+/// Gain or loss on the shares of one tax lot that one fill sold, or that a corporate action
+/// paid in cash.
 #[breadth]
 impl RealizedGain {
     /// Opaque identifier, the same in the GraphQL and REST APIs.
@@ -50,9 +52,14 @@ impl RealizedGain {
         One::of(self.0.lot_id)
     }
 
-    /// Fill that sold the shares.
-    fn fill(&self) -> One<Fill> {
-        One::of(self.0.fill_id)
+    /// Fill that sold the shares. Null for fractions of shares that a corporate action paid in cash.
+    fn fill(&self) -> Maybe<Fill> {
+        Maybe::of(self.0.fill_id)
+    }
+
+    /// What a corporate action paid in cash for fractions of shares. Null for shares that a fill sold.
+    fn entitlement(&self) -> Maybe<Entitlement> {
+        Maybe::of(self.0.entitlement_id)
     }
 
     /// Number of shares sold.

@@ -1,6 +1,9 @@
 //! GraphQL types and queries for instruments, quotes and market hours.
 
-use super::bars::{Bar, BarInterval};
+use super::{
+    bars::{Bar, BarInterval},
+    corporate_actions::CorporateAction,
+};
 use crate::{
     graphql::core::{
         breadth::{Fetch, ListOf, Lookup, fetch, lookup},
@@ -14,7 +17,7 @@ use crate::{
 };
 use async_graphql::{Enum, ID, InputObject, SimpleObject};
 use domain::{
-    Refusal,
+    Refusal, Visible,
     kernel::{clock, ids, lists::Filter},
     trading::{
         bars::ChartRange,
@@ -22,8 +25,9 @@ use domain::{
         market::{self, MarketClock as Hours, Quote as Prices},
     },
 };
-use entity::{Kind, instrument};
+use entity::{Kind, corporate_action, instrument};
 use macros::{Fields, Leaf, breadth};
+use std::sync::Arc;
 
 /// Security that can be traded.
 #[derive(Clone)]
@@ -37,9 +41,9 @@ impl Instrument {
         self.0.id.into()
     }
 
-    /// Ticker symbol, for example `AAPL`.
-    fn symbol(&self) -> &str {
-        &self.0.symbol
+    /// Ticker symbol, for example `AAPL`. After a symbol change the one that it has for the partner.
+    fn symbol(&self, view: &Viewpoint) -> String {
+        instruments::shown_symbol(view.app(), view.actor().partner_id(), self.0.id, &self.0.symbol)
     }
 
     /// Display name, for example `Apple Inc.`
@@ -74,6 +78,15 @@ impl Instrument {
         lookup(Some(BarsOf(self.0.id, range)), |_, bars| {
             Ok(bars.map(|bars| bars.iter().copied().map(Bar::from).collect()))
         })
+    }
+
+    /// Corporate actions that the partner has announced, newest first. Null without scope `read`.
+    fn corporate_actions(&self, view: &Viewpoint, page: PageArgs) -> Result<Option<ListOf<CorporateAction>>> {
+        if corporate_action::Entity::access(view.actor()).is_err() {
+            return Ok(None);
+        }
+        let of_instrument = Filter::is(corporate_action::Column::InstrumentId, self.0.id);
+        Ok(Some(ListOf::all(view, &page, vec![of_instrument])?))
     }
 
     /// Current bid and ask. Null without credentials or while market prices are unavailable.
@@ -160,6 +173,14 @@ sort_by!(
     }
 );
 
+async fn with_symbol(view: &Viewpoint, symbol: &str) -> Result<Option<Arc<instrument::Model>>> {
+    Ok(instruments::by_symbol(view.app(), view.actor().partner_id(), symbol).await?)
+}
+
+fn object(found: Option<Arc<instrument::Model>>) -> Option<Instrument> {
+    found.map(|found| Instrument((*found).clone()))
+}
+
 #[derive(Default)]
 pub struct InstrumentQuery;
 
@@ -180,13 +201,13 @@ impl InstrumentQuery {
                     (Some(id), None) => {
                         instruments::by_id(view.app(), ids::parse(Kind::Instrument, &id)).await?
                     }
-                    (None, Some(symbol)) => instruments::by_symbol(view.app(), &symbol).await?,
+                    (None, Some(symbol)) => with_symbol(view, &symbol).await?,
                     (None, None) => return Err(Refusal::required("symbol").into()),
                     (Some(_), Some(_)) => {
                         return Err(Refusal::invalid("symbol", "must not be given together with `id`").into());
                     }
                 };
-                Ok(found.map(|found| Instrument((*found).clone())))
+                Ok(object(found))
             })
         })
     }
@@ -198,10 +219,7 @@ impl InstrumentQuery {
     ) -> Fetch<Option<Instrument>> {
         fetch(move |view| {
             let symbol = symbol.clone();
-            Box::pin(async move {
-                let found = instruments::by_symbol(view.app(), &symbol).await?;
-                Ok(found.map(|found| Instrument((*found).clone())))
-            })
+            Box::pin(async move { Ok(object(with_symbol(view, &symbol).await?)) })
         })
     }
 

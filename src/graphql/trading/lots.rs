@@ -5,6 +5,7 @@ use crate::graphql::{
     accounts::Account,
     core::{
         breadth::{Lookup, Maybe, One, lookup},
+        context::Viewpoint,
         loaders::QuoteOf,
         scalars::{Date, Decimal, Money},
     },
@@ -68,9 +69,9 @@ impl TaxLot {
         self.0.open_quantity.into()
     }
 
-    /// Number of shares when the lot was opened.
+    /// Number of shares when the lot was opened, before any split.
     fn original_quantity(&self) -> Decimal {
-        self.0.quantity.into()
+        self.0.bought_quantity.into()
     }
 
     /// Cost of the shares that have not been sold, with the disallowed losses that were added to it.
@@ -140,7 +141,8 @@ pub struct TaxLotFilter {
 
 impl TaxLotFilter {
     /// Returns the conditions on the rows.
-    pub fn conditions(self) -> Vec<Filter> {
-        self.symbol.map(|symbol| lots::of_symbol(&symbol)).into_iter().collect()
+    pub fn conditions(self, view: &Viewpoint) -> Vec<Filter> {
+        let partner = view.actor().partner_id();
+        self.symbol.map(|symbol| lots::of_symbol(partner, &symbol)).into_iter().collect()
     }
 }

@@ -52,7 +52,7 @@ async fn start(ctx: &Context<'_>, symbols: Vec<String>) -> Result<()> {
     }
     let mut found = Vec::new();
     for (position, symbol) in symbols.iter().enumerate() {
-        let instrument = instruments::by_symbol(ctx.app(), symbol).await?;
+        let instrument = instruments::by_symbol(ctx.app(), ctx.actor().partner_id(), symbol).await?;
         let instrument = instrument.ok_or_else(|| Refusal::not_found(&format!("symbols.{position}")))?;
         if !found.contains(&instrument) {
             found.push(instrument);

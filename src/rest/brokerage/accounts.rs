@@ -238,6 +238,7 @@ impl AccountChanges {
             ownership: self.ownership.map(Into::into),
             kind: self.account_type.map(Into::into),
             lot_method: None,
+            dividend_option: None,
             profile: ProfilePatch {
                 marital_status: self.marital_status.or(self.martial_status).map(Into::into),
                 country_of_citizenship: self.country_of_citizenship.map(Into::into),

@@ -70,6 +70,11 @@ impl OutgoingQueue {
     async fn push(&self, result: Option<Arc<Rendered>>, is_last: bool) -> bool {
         let (id, run, message_type) = (self.id.clone(), self.run, self.message_type);
         let outgoing = Outgoing { id, run, message_type, result, is_last };
+        let outgoing = match self.sender.try_send(outgoing) {
+            Ok(()) => return true,
+            Err(mpsc::error::TrySendError::Closed(_)) => return false,
+            Err(mpsc::error::TrySendError::Full(outgoing)) => outgoing,
+        };
         match self.sender.send_timeout(outgoing, self.send_timeout).await {
             Ok(()) => true,
             Err(mpsc::error::SendTimeoutError::Timeout(_)) => {

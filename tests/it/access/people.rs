@@ -1,8 +1,8 @@
 //! Access control for users who sign in, with and without their second factor, and for an operator's key.
 
 use super::{
-    Answer, Case, Code, NEVER_ISSUED, NotFound, Null, Nulls, Outcome, Refused, SUBSCRIPTIONS, UNSCOPED,
-    assert_not_found, assert_outcome, cases, partner_data,
+    Answer, Case, Code, NEVER_ISSUED, NotFound, Null, Nulls, Outcome, Refused, SHARED, SUBSCRIPTIONS,
+    UNSCOPED, assert_not_found, assert_outcome, cases, partner_data,
 };
 use crate::support::{TestApp, on_both, send, socket::Socket};
 use coffer::rest::WELLNESS;
@@ -29,7 +29,8 @@ fn another_person(case: &Case) -> Outcome {
         "nodes" => Nulls,
         "orders" | "accounts" | "transfers" | "fills" => Outcome::EmptyPage,
         "viewer" | "credential" | "eventCursor" | "users" | "instrument" | "instrumentBySymbol"
-        | "instruments" | "marketClock" | "passwordRecover" | "totpEnroll" | "totpRemove" => Answer,
+        | "instruments" | "corporateActions" | "marketClock" | "passwordRecover" | "totpEnroll"
+        | "totpRemove" => Answer,
         "accountOpen" | "bankAccountLink" | "userUpdate" | "profileUpdate" | "userDataMail" => {
             NotFound("userId")
         }
@@ -356,7 +357,7 @@ on_both! {
         let half = app.sign_up("half@example.com").await;
         let person = app.person("another@example.com", "2025550142").await;
         let node = "query($id: ID!) { node(id: $id) { id __typename } }";
-        for (kind, id) in a.ids.iter().filter(|(kind, _)| **kind != "Instrument") {
+        for (kind, id) in a.ids.iter().filter(|(kind, _)| !SHARED.contains(kind)) {
             let seen = app.gql_as(Some(&person.access), node, json!({ "id": id })).await;
             assert_eq!(seen.body, json!({ "data": { "node": null } }), "{kind}");
             let refused = app.gql_as(Some(&half.access), node, json!({ "id": id })).await;

@@ -11,7 +11,7 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt,
     path::Path,
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
 };
 use uuid::Uuid;
 
@@ -265,6 +265,20 @@ async fn a_migration_without_changes_logs_nothing_about_existing_tables() {
             let log = String::from_utf8_lossy(&migrated.stderr);
             assert!(migrated.status.success() && !log.contains("already exists"), "{log}");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn processes_that_start_together_migrate_the_database_once() {
+    for (database_url, _folder) in databases().await {
+        let start =
+            || coffer(&database_url).arg("migrate").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let started: Vec<Child> = (0..4).map(|_| start().unwrap()).collect();
+        for process in started {
+            let output = process.wait_with_output().unwrap();
+            assert_eq!(printed(output), "The database schema is up to date.\n");
+        }
+        assert!(printed(run(&database_url, &["audit"])).contains("The books add up"));
     }
 }
 

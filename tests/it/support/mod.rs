@@ -401,7 +401,8 @@ impl TestApp {
     /// Creates a user with settled cash; advances the clock by a day, past the deposit's settlement.
     pub async fn funded_customer(&self, first_name: &str, dollars: &str) -> Customer {
         let customer = self.customer(first_name).await;
-        let deposit = self.gql(DEPOSIT_CREATE, json!({ "input": customer.deposit("fund", dollars) })).await;
+        let input = customer.deposit(&format!("fund-{first_name}"), dollars);
+        let deposit = self.gql(DEPOSIT_CREATE, json!({ "input": input })).await;
         assert_eq!(deposit.entity("depositCreate", "transfer")["status"], "PENDING");
         self.gql(
             "mutation { sandboxClockAdvance(input: { seconds: 86400 }) { userErrors { message } } }",

@@ -15,7 +15,7 @@ fn named(symbol: &str, name: &str) -> Vec<NewInstrument> {
 }
 
 async fn name(app: &TestApp, symbol: &str) -> Option<String> {
-    instruments::by_symbol(&app.app, symbol).await.unwrap().map(|found| found.name.clone())
+    instruments::by_symbol(&app.app, None, symbol).await.unwrap().map(|found| found.name.clone())
 }
 
 on_both! {
@@ -23,7 +23,7 @@ on_both! {
         let monotonic = &app.app.monotonic;
         monotonic.advance(Duration::from_secs(1));
         monotonic.stop();
-        let vti = instruments::by_symbol(&app.app, " vti ").await.unwrap().unwrap();
+        let vti = instruments::by_symbol(&app.app, None, " vti ").await.unwrap().unwrap();
         app.statements.lock().unwrap().clear();
         for _ in 0..100 {
             let same = instruments::by_id(&app.app, vti.id).await.unwrap().unwrap();
@@ -45,7 +45,8 @@ on_both! {
         monotonic.advance(Duration::from_millis(501));
         app.statements.lock().unwrap().clear();
         assert_eq!(name(&app, "VTI").await.as_deref(), Some("Changed again"));
-        assert_eq!(app.statements.lock().unwrap().iter().filter(|sql| about(sql)).count(), 2);
+        // The version, the instruments, and their symbols since symbol changes.
+        assert_eq!(app.statements.lock().unwrap().iter().filter(|sql| about(sql)).count(), 3);
 
         // Without a new version, a check is one statement.
         monotonic.advance(Duration::from_secs(1));

@@ -33,7 +33,7 @@ fn at(text: &str) -> DateTime<Utc> {
 }
 
 async fn vti(app: &TestApp) -> Arc<instrument::Model> {
-    instruments::by_symbol(&app.app, "VTI").await.unwrap().unwrap()
+    instruments::by_symbol(&app.app, None, "VTI").await.unwrap().unwrap()
 }
 
 async fn partner(app: &TestApp) -> partner::Model {
@@ -386,7 +386,7 @@ on_both! {
             "VTEB", "TFI", "MUB", "EMB", "PCY", "EMLC", "LQD", "VCIT", "SPIB", "AAPL", "MSFT", "GOOG", "AMZN",
             "NVDA", "TSLA", "BRK.B",
         ] {
-            let found = instruments::by_symbol(&app.app, symbol).await.unwrap().unwrap();
+            let found = instruments::by_symbol(&app.app, None, symbol).await.unwrap().unwrap();
             let exchange = found.exchange.as_str();
             assert!(["NYSE", "NASDAQ", "NYSE ARCA"].contains(&exchange), "{symbol} {exchange}");
         }

@@ -37,7 +37,7 @@ fn reads(app: &TestApp) -> usize {
 on_both! {
     async fn a_thousand_subscribers_cost_one_read_of_the_quote(app: TestApp) {
         app.quote("VTI", "100.00", "100.10").await;
-        let vti = instruments::by_symbol(&app.app, "VTI").await.unwrap().unwrap();
+        let vti = instruments::by_symbol(&app.app, None, "VTI").await.unwrap().unwrap();
         let mut streams = Vec::new();
         app.statements.lock().unwrap().clear();
         let began = std::time::Instant::now();

@@ -5,8 +5,8 @@
 
 use super::{
     states::{
-        AccountState, BankAccountState, CheckState, OrderState, PositionState, TradeState, TransferState,
-        UserState,
+        AccountState, BankAccountState, CheckState, CorporateActionState, EntitlementState, OrderState,
+        PositionState, TradeState, TransferState, UserState,
     },
     unreadable,
 };
@@ -248,6 +248,12 @@ events! {
     "trade.settled" TradeSettled(TradeState) about Trade,
     /// The number of shares in a position changed.
     "position.changed" PositionChanged(PositionState) about Position,
+    /// A corporate action was announced.
+    "corporate_action.announced" CorporateActionAnnounced(CorporateActionState) about Partner,
+    /// An announced corporate action was withdrawn.
+    "corporate_action.withdrawn" CorporateActionWithdrawn(CorporateActionState) about Partner,
+    /// A corporate action was applied to an account: its dividend was paid, or its shares were split or renamed.
+    "corporate_action.applied" CorporateActionApplied(EntitlementState) begins Entitlement,
     /// The sandbox clock was frozen, started or moved.
     "sandbox.clock_changed" SandboxClockChanged { frozen: bool, at: DateTime<Utc> } about Partner,
     /// A fixed quote was set or removed in the sandbox.
@@ -279,6 +285,7 @@ pub enum Subject<'a> {
     Trade(&'a TradeState),
     /// A position belongs to the stream of its account.
     Position(&'a PositionState),
+    Entitlement(&'a EntitlementState),
 }
 
 /// Users that an event is about.
@@ -324,6 +331,7 @@ impl Event {
             Subject::Order(order) => order.id,
             Subject::Trade(trade) => trade.id,
             Subject::Position(position) => position.account_id,
+            Subject::Entitlement(entitlement) => entitlement.id,
         }
     }
 
@@ -341,6 +349,7 @@ impl Event {
             Subject::Order(order) => About::Account(order.account_id),
             Subject::Trade(trade) => About::Account(trade.account_id),
             Subject::Position(position) => About::Account(position.account_id),
+            Subject::Entitlement(entitlement) => About::Account(entitlement.account_id),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Delivers sealed events to the subscribers in this process.
 
-use super::page;
+use super::log::{PAGE, page};
 use crate::{Result, kernel::db::Db};
 use entity::{
     chain_head::{self, Chain},
@@ -14,11 +14,15 @@ use std::{
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
-/// Number of events that are kept for slow subscribers of a partner. Those who fall further behind read the
+/// Number of batches that are kept for slow subscribers of a partner. Those who fall further behind read the
 /// log.
-const CAPACITY: usize = 1024;
-/// Number of events that are read from the log at a time.
-const PAGE: u64 = 200;
+const CAPACITY: usize = 256;
+/// Number of events in a batch at most.
+const BATCH: usize = 16;
+
+/// Events of one partner in the order of their positions. They are sent together, so that they wake each
+/// subscriber once.
+pub type Batch = Arc<[Arc<event::Model>]>;
 
 /// Live events of each partner with subscribers. Clones share them.
 #[derive(Clone, Debug, Default)]
@@ -26,7 +30,7 @@ pub struct Feed(Arc<Mutex<HashMap<Uuid, Channel>>>);
 
 #[derive(Debug)]
 struct Channel {
-    events: broadcast::Sender<Arc<event::Model>>,
+    batches: broadcast::Sender<Batch>,
     /// Position of the last event sent; none before the first.
     last: Option<i64>,
 }
@@ -37,36 +41,39 @@ impl Feed {
     }
 
     /// Receives the events of a partner from now on.
-    pub(super) fn subscribe(&self, partner_id: Uuid) -> broadcast::Receiver<Arc<event::Model>> {
+    pub(super) fn subscribe(&self, partner_id: Uuid) -> broadcast::Receiver<Batch> {
         let mut channels = self.channels();
         let channel = channels
             .entry(partner_id)
-            .or_insert_with(|| Channel { events: broadcast::Sender::new(CAPACITY), last: None });
-        channel.events.subscribe()
+            .or_insert_with(|| Channel { batches: broadcast::Sender::new(CAPACITY), last: None });
+        channel.batches.subscribe()
     }
 
-    /// Sends an event to the subscribers of its partner. Repeated events are skipped.
-    fn send(&self, event: event::Model) {
+    /// Sends events to the subscribers of their partner. Repeated events are skipped.
+    fn send(&self, partner_id: Uuid, events: &[Arc<event::Model>]) {
         let mut channels = self.channels();
-        let Some(channel) = channels.get_mut(&event.partner_id) else { return };
-        if channel.last < event.seq {
-            channel.last = event.seq;
-            _ = channel.events.send(Arc::new(event));
+        let Some(channel) = channels.get_mut(&partner_id) else { return };
+        let (_, new) = events.split_at(events.partition_point(|event| event.seq <= channel.last));
+        for batch in new.chunks(BATCH) {
+            channel.last = batch.last().and_then(|event| event.seq);
+            _ = channel.batches.send(batch.into());
         }
     }
 
     /// Sends events that this server has sealed, in order. If another server has sealed some before them, those
     /// are read from the log first.
     pub async fn publish(&self, db: &Db, events: Vec<event::Model>) -> Result<()> {
-        for event in events {
-            let last = self.channels().get(&event.partner_id).and_then(|channel| channel.last);
-            let Some(seq) = event.seq else { continue };
+        let events: Vec<_> = events.into_iter().map(Arc::new).collect();
+        for run in events.chunk_by(|one, next| follows(one, next)) {
+            let Some(first) = run.first() else { continue };
+            let last = self.channels().get(&first.partner_id).and_then(|channel| channel.last);
+            let Some(seq) = first.seq else { continue };
             if let Some(last) = last
                 && last + 1 < seq
             {
-                self.send_from_log(db, event.partner_id, last, seq - 1).await?;
+                self.send_from_log(db, first.partner_id, last, seq - 1).await?;
             }
-            self.send(event);
+            self.send(first.partner_id, run);
         }
         Ok(())
     }
@@ -76,7 +83,7 @@ impl Feed {
     pub async fn catch_up(&self, db: &Db) -> Result<()> {
         let last: HashMap<Uuid, Option<i64>> = {
             let mut channels = self.channels();
-            channels.retain(|_, channel| channel.events.receiver_count() > 0);
+            channels.retain(|_, channel| channel.batches.receiver_count() > 0);
             channels.iter().map(|(partner_id, channel)| (*partner_id, channel.last)).collect()
         };
         if last.is_empty() {
@@ -105,13 +112,17 @@ impl Feed {
     /// Sends the events after position `last` up to position `until`.
     async fn send_from_log(&self, db: &Db, partner_id: Uuid, mut last: i64, until: i64) -> Result<()> {
         while last < until {
-            let events = page(&db.read, partner_id, last, PAGE).await?;
+            let events: Vec<_> =
+                page(&db.read, partner_id, last, PAGE).await?.into_iter().map(Arc::new).collect();
             let Some(newest) = events.last().and_then(|event| event.seq) else { break };
-            for event in events {
-                self.send(event);
-            }
+            self.send(partner_id, &events);
             last = newest;
         }
         Ok(())
     }
+}
+
+/// Whether an event is at the position after another of the same partner.
+fn follows(one: &event::Model, next: &event::Model) -> bool {
+    one.partner_id == next.partner_id && one.seq.map(|seq| seq + 1) == next.seq
 }

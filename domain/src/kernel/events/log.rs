@@ -1,6 +1,6 @@
 //! Reading the event log: by position, and live.
 
-use super::{EventType, Feed};
+use super::{EventType, Feed, feed::Batch};
 use crate::{
     Error, Result,
     kernel::{clock, db::Db},
@@ -15,6 +15,8 @@ use uuid::Uuid;
 
 /// Time for which events can be read from a cursor.
 const RETAINED: Duration = Duration::days(30);
+/// Number of events that are read from the log at a time.
+pub(super) const PAGE: u64 = 200;
 
 /// Returns the position after which `cursor` resumes.
 ///
@@ -88,26 +90,31 @@ pub async fn newest_of_type(
 struct Follower {
     db: Db,
     partner_id: Uuid,
+    /// Position of the last event received.
     last: i64,
-    live: broadcast::Receiver<Arc<event::Model>>,
+    live: broadcast::Receiver<Batch>,
     behind: bool,
+    /// Wanted events that were received and not yet sent.
     ready: VecDeque<Arc<event::Model>>,
+    is_wanted: fn(&event::Model) -> bool,
 }
 
-/// Streams every event after position `after`, first from the log, then live; without `after`, only new
+/// Streams the wanted events after position `after`, first from the log, then live; without `after`, only new
 /// events. No event is missed or repeated: after a gap in the numbers, the reader continues from the log.
 pub async fn follow(
     db: &Db,
     feed: &Feed,
     partner_id: Uuid,
     after: Option<i64>,
+    is_wanted: fn(&event::Model) -> bool,
 ) -> Result<impl Stream<Item = Result<Arc<event::Model>>> + Send + use<>> {
     let live = feed.subscribe(partner_id);
     let last = match after {
         Some(seq) => seq,
         None => head(&db.read, partner_id).await?,
     };
-    let follower = Follower { db: db.clone(), partner_id, last, live, behind: true, ready: VecDeque::new() };
+    let (db, ready) = (db.clone(), VecDeque::new());
+    let follower = Follower { db, partner_id, last, live, behind: true, ready, is_wanted };
     Ok(stream::try_unfold(follower, |mut follower| async move {
         Ok(follower.next().await?.map(|event| (event, follower)))
     }))
@@ -117,34 +124,40 @@ impl Follower {
     async fn next(&mut self) -> Result<Option<Arc<event::Model>>> {
         loop {
             if let Some(event) = self.ready.pop_front() {
-                self.last = event.seq.unwrap_or(self.last);
                 if self.ready.is_empty() {
                     self.ready.shrink_to_fit();
                 }
                 return Ok(Some(event));
             }
             if self.behind {
-                let page = page(&self.db.read, self.partner_id, self.last, 200).await?;
-                self.behind = page.len() == 200;
-                self.ready.extend(page.into_iter().map(Arc::new));
-                if self.ready.is_empty() {
-                    self.behind = false;
-                } else {
-                    continue;
+                let page = page(&self.db.read, self.partner_id, self.last, PAGE).await?;
+                self.behind = page.len() as u64 == PAGE;
+                for event in page {
+                    self.receive(&Arc::new(event));
                 }
+                continue;
             }
             match self.live.recv().await {
-                Ok(event) => match event.seq {
-                    Some(seq) if seq == self.last + 1 => {
-                        self.last = seq;
-                        return Ok(Some(event));
+                Ok(batch) => {
+                    let first = batch.first().and_then(|event| event.seq);
+                    // The log contains what is missing before the batch.
+                    self.behind = first > Some(self.last + 1);
+                    if !self.behind {
+                        batch.iter().for_each(|event| self.receive(event));
                     }
-                    Some(seq) if seq > self.last => self.behind = true,
-                    _ => {}
-                },
+                }
                 Err(broadcast::error::RecvError::Lagged(_)) => self.behind = true,
                 Err(broadcast::error::RecvError::Closed) => return Ok(None),
             }
+        }
+    }
+
+    /// Keeps an event to be sent if it is wanted and was not received before.
+    fn receive(&mut self, event: &Arc<event::Model>) {
+        let Some(seq) = event.seq.filter(|seq| *seq > self.last) else { return };
+        self.last = seq;
+        if (self.is_wanted)(event) {
+            self.ready.push_back(event.clone());
         }
     }
 }

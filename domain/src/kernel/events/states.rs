@@ -1,10 +1,14 @@
-//! What events say about their objects: the state after the event.
+//! What events say about their objects.
+//!
+//! Events are never rewritten, so a field that was added later is optional.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use entity::{
     Money, Price, Quantity,
     account::{self, AccountKind, Ownership},
-    bank_account, fill,
+    bank_account,
+    corporate_action::{self, ActionKind},
+    entitlement, fill,
     instrument::{self, AssetClass},
     kyc, order, transfer, user,
 };
@@ -200,4 +204,51 @@ pub struct PositionState {
     pub account_id: Uuid,
     pub instrument_id: Uuid,
     pub quantity: Quantity,
+}
+
+/// A corporate action when it was announced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CorporateActionState {
+    pub id: Uuid,
+    pub instrument_id: Uuid,
+    pub kind: ActionKind,
+    pub ex_on: NaiveDate,
+}
+
+impl From<&corporate_action::Model> for CorporateActionState {
+    fn from(action: &corporate_action::Model) -> Self {
+        Self { id: action.id, instrument_id: action.instrument_id, kind: action.kind, ex_on: action.ex_on }
+    }
+}
+
+/// What a corporate action meant for an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntitlementState {
+    pub id: Uuid,
+    pub corporate_action_id: Uuid,
+    pub account_id: Uuid,
+    pub instrument_id: Uuid,
+    pub kind: ActionKind,
+    /// Number of shares held at the close before the ex-date.
+    pub quantity: Quantity,
+    /// Number of shares after it; absent for a dividend.
+    pub new_quantity: Option<Quantity>,
+    /// What was paid in cash.
+    pub cash: Money,
+}
+
+impl EntitlementState {
+    /// Returns the state of an entitlement to this action.
+    pub const fn of(entitlement: &entitlement::Model, action: &corporate_action::Model) -> Self {
+        Self {
+            id: entitlement.id,
+            corporate_action_id: action.id,
+            account_id: entitlement.account_id,
+            instrument_id: action.instrument_id,
+            kind: action.kind,
+            quantity: entitlement.quantity,
+            new_quantity: entitlement.new_quantity,
+            cash: entitlement.cash,
+        }
+    }
 }

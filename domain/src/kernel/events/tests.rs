@@ -78,9 +78,11 @@ fn the_stream_is_the_object_and_the_owner_sees_the_event() {
                 (id(own["id"].as_str().unwrap()), About::User(user))
             }
             Subject::Position(_) => (account, About::Account(account)),
-            Subject::Account(_) | Subject::Transfer(_) | Subject::Order(_) | Subject::Trade(_) => {
-                (id(own["id"].as_str().unwrap()), About::Account(account))
-            }
+            Subject::Account(_)
+            | Subject::Transfer(_)
+            | Subject::Order(_)
+            | Subject::Trade(_)
+            | Subject::Entitlement(_) => (id(own["id"].as_str().unwrap()), About::Account(account)),
         };
         assert_eq!((event.stream(PARTNER), event.about()), expected, "{kind}");
     }

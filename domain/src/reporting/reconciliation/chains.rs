@@ -27,7 +27,8 @@ pub(super) struct Cause {
 /// Causes by subject id and event type, oldest first.
 pub(super) type Causes = HashMap<(Uuid, EventType), Vec<Cause>>;
 
-const CAUSES: [EventType; 17] = [
+const CAUSES: [EventType; 18] = [
+    EventType::CorporateActionApplied,
     EventType::DepositPending,
     EventType::DepositSubmitted,
     EventType::DepositSettled,

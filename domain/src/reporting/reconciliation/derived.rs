@@ -59,6 +59,7 @@ pub(super) struct Trade {
     pub side: Side,
     pub quantity: Quantity,
     price: Price,
+    /// What the customer paid or received.
     pub amount: Money,
     pub traded_at: DateTime<Utc>,
 }
@@ -73,6 +74,7 @@ impl<C: ConnectionTrait> Audit<'_, C> {
         let books = Books { movements, accounts, causes };
         self.transfers(&books).await?;
         let trades = self.fills(&books).await?;
+        self.entitlements(&books).await?;
         self.orders(&trades).await?;
         let lots = self.lots(&trades).await?;
         self.positions(accounts, lots).await
@@ -108,7 +110,8 @@ impl<C: ConnectionTrait> Audit<'_, C> {
             if books.happened(row.id, EventType::TradeSettled) != row.settled_at.is_some() {
                 self.wrong(format!("fill {} has a settlement status that does not match its events", row.id));
             }
-            let fill::Model { id, side, quantity, price, amount, traded_at, .. } = row;
+            let amount = row.net_amount();
+            let fill::Model { id, side, quantity, price, traded_at, .. } = row;
             let (order, account) = (row.order_id, row.account_id);
             trades.push(Trade { id, order, account, side, quantity, price, amount, traded_at });
         });
@@ -122,12 +125,23 @@ impl<C: ConnectionTrait> Audit<'_, C> {
             Side::Buy => owned(debit) && credit.kind == LedgerKind::ClearingPayable,
             Side::Sell => debit.kind == LedgerKind::ClearingReceivable && owned(credit),
         });
-        if money != row.amount.units() {
+        if money != row.net_amount().units() {
             self.wrong(format!(
                 "fill {} has amount {}, its ledger movements sum to {}",
                 row.id,
-                row.amount,
+                row.net_amount(),
                 Money::from_units(money)
+            ));
+        }
+        let fees = books.moved_by(event, |debit, credit| {
+            debit.kind == LedgerKind::ClearingReceivable && credit.kind == LedgerKind::RegulatoryFees
+        });
+        if fees != row.fees().units() {
+            self.wrong(format!(
+                "fill {} has fees {}, its ledger movements sum to {}",
+                row.id,
+                row.fees(),
+                Money::from_units(fees)
             ));
         }
         let shares = books.moved_by(event, |debit, credit| match row.side {

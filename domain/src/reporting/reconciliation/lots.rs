@@ -46,7 +46,9 @@ impl<C: ConnectionTrait> Audit<'_, C> {
         let mut losses: HashMap<Uuid, Loss> = HashMap::new();
         let rows = walk!(self, lot_closing, row => {
             closed.entry(row.lot_id).or_default().add(row.quantity, row.basis);
-            sold.entry(row.fill_id).or_default().add(row.quantity, row.proceeds);
+            for cause in [row.fill_id, row.entitlement_id].into_iter().flatten() {
+                sold.entry(cause).or_default().add(row.quantity, row.proceeds);
+            }
             self.closing(&row, &fills);
             let lot_closing::Model { held_since, closed_on, .. } = row;
             let moved = i128::from(row.disallowed.units()) - i128::from(row.forfeited.units());
@@ -65,7 +67,7 @@ impl<C: ConnectionTrait> Audit<'_, C> {
                     row.id, row.open_quantity, row.open_basis));
             }
             if let Some(fill) = row.fill_id {
-                bought.entry(fill).or_default().add(row.quantity, row.cost);
+                bought.entry(fill).or_default().add(row.bought_quantity, row.cost);
                 self.purchase(&row, fills.get(&fill).copied());
             }
             self.replacement(&row, &mut losses);
@@ -97,11 +99,15 @@ impl<C: ConnectionTrait> Audit<'_, C> {
     }
 
     fn closing(&mut self, row: &lot_closing::Model, fills: &HashMap<Uuid, &Trade>) {
-        let is_sale = fills.get(&row.fill_id).is_some_and(|fill| {
-            fill.side == Side::Sell
-                && fill.account == row.account_id
-                && calendar::new_york_date(fill.traded_at) == row.closed_on
-        });
+        let is_sale = match row.fill_id.map(|fill| fills.get(&fill)) {
+            // What was paid in cash is checked with the entitlements.
+            None => calendar::new_york_date(row.closed_at) == row.closed_on,
+            Some(fill) => fill.is_some_and(|fill| {
+                fill.side == Side::Sell
+                    && fill.account == row.account_id
+                    && calendar::new_york_date(fill.traded_at) == row.closed_on
+            }),
+        };
         if !is_sale || row.term != rules::term(row.held_since, row.closed_on) {
             self.wrong(format!(
                 "lot_closing {} does not have the account, dates and term of its fill",

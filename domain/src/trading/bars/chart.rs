@@ -73,7 +73,6 @@ pub async fn chart(
     let slots = slots(partner, from, to, now, interval)?;
     let (Some(first), Some(last)) = (slots.first(), slots.last()) else { return Ok(Vec::new()) };
     let sources = Sources::of(connection, partner, instrument, first.start..last.end).await?;
-    let series = market::series(partner, instrument);
     let stored: Vec<bar::Model> = match &sources.stored {
         Some(range) => rows(partner, instrument, range).all(connection).await?,
         None => Vec::new(),
@@ -85,6 +84,7 @@ pub async fn chart(
         let end = whole_minute(slot.end.min(sources.simulated.end));
         if slot.start < end {
             let minutes = u32::try_from((end - slot.start).num_minutes()).unwrap_or_default();
+            let series = market::series(partner, instrument, sources.splits_before(slot.start));
             let simulated = source.bar(series, slot.start, minutes);
             bar = Some(Bar::of(simulated, slot.start)?);
         }

@@ -1,5 +1,7 @@
 //! An order that is being changed: what is open of it, what it holds, and the booking of its fills.
 
+mod adjusting;
+
 use super::{Applied, Execution, ReportKind};
 use crate::{
     Error, Result,
@@ -10,6 +12,7 @@ use crate::{
         ledger::{self, Entry, LEFT_OF_HOLD, OpenHold, USD},
     },
     trading::{
+        fees::{self, Fees},
         fill_rules::Open,
         instruments,
         lots::{self, Purchase},
@@ -37,6 +40,8 @@ use uuid::Uuid;
 pub(in crate::trading) struct Working {
     pub(in crate::trading) order: order::Model,
     pub(in crate::trading) instrument: Arc<instrument::Model>,
+    /// The instrument as it is shown to the partner.
+    shown: Arc<instrument::Model>,
     /// Open holds, oldest first.
     holds: Vec<OpenHold>,
     filled: Filled,
@@ -50,6 +55,7 @@ impl Working {
     pub(in crate::trading) async fn lock(ctx: &CommandContext<'_>, order_id: Uuid) -> Result<Option<Self>> {
         let Some((order, holds, follows_losses)) = with_holds(ctx, order_id).await? else { return Ok(None) };
         let instrument = instruments::of_order(ctx.app, &order).await?;
+        let shown = instruments::shown(ctx.app, Some(order.partner_id), &instrument).await?;
         let mut filled = Filled::default();
         let mut executions = Vec::new();
         if order.fill_count > 0 {
@@ -66,7 +72,7 @@ impl Working {
                 executions.extend(id);
             }
         }
-        Ok(Some(Self { order, instrument, holds, filled, executions, follows_losses }))
+        Ok(Some(Self { order, instrument, shown, holds, filled, executions, follows_losses }))
     }
 
     /// Returns what is open of the order.
@@ -90,8 +96,9 @@ impl Working {
         self.holds.iter().map(|hold| hold.left).sum()
     }
 
-    fn state(&self) -> OrderState {
-        OrderState::of(&self.order, &self.instrument)
+    /// Returns the state of the order for an event.
+    pub(in crate::trading) fn state(&self) -> OrderState {
+        OrderState::of(&self.order, &self.shown)
     }
 
     /// Applies a report, as `apply` does.
@@ -163,6 +170,7 @@ impl Working {
             }
             (Side::Buy, _) => release.cash(&filled, amount, self.order.limit_price),
         };
+        let fees = fees::of(&ctx.settings()?, self.order.side, quantity, amount).ok_or_else(too_large)?;
         let mut event = ctx.event();
         let purchase = match self.order.side {
             Side::Buy => match self.buy(ctx, &mut event, quantity, amount, released).await? {
@@ -170,12 +178,12 @@ impl Working {
                 purchase => purchase,
             },
             Side::Sell => {
-                self.sell(ctx, &mut event, quantity, amount, released).await?;
+                self.sell(ctx, &mut event, quantity, amount, fees.total(), released).await?;
                 None
             }
         };
         self.filled = filled;
-        let fill = self.fill_row(ctx, &execution, amount)?;
+        let fill = self.fill_row(ctx, &execution, amount, fees)?;
         write(ctx, &fill).await?;
         self.executions.push(execution.id);
         self.count(ctx, quantity, open, event, price).await?;
@@ -191,6 +199,7 @@ impl Working {
         ctx: &CommandContext<'_>,
         execution: &Execution,
         amount: Money,
+        fees: Fees,
     ) -> Result<fill::Model> {
         Ok(fill::Model {
             id: ctx.app.ids.next(Kind::Fill),
@@ -207,6 +216,8 @@ impl Working {
             traded_at: ctx.now,
             settles_at: calendar::trade_settles_at(ctx.now),
             settled_at: None,
+            sec_fee: fees.sec,
+            trading_activity_fee: fees.trading_activity,
         })
     }
 
@@ -320,6 +331,7 @@ impl Working {
         event: &mut EventBuilder,
         quantity: Quantity,
         amount: Money,
+        fees: Money,
         released: i64,
     ) -> Result<()> {
         let symbol = self.instrument.symbol.clone();
@@ -334,9 +346,14 @@ impl Working {
                 ctx.house_account(LedgerKind::ClearingReceivable, USD),
             ])
             .await?;
-        entry.post(&units, &custody, quantity.units()).post(&receivable, &unsettled, amount.units());
+        let net = amount.units() - fees.units();
+        entry.post(&units, &custody, quantity.units()).post(&receivable, &unsettled, net);
+        if fees.is_positive() {
+            let [owed] = ctx.ledger_accounts([ctx.house_account(LedgerKind::RegulatoryFees, USD)]).await?;
+            entry.post(&receivable, &owed, fees.units());
+        }
         if let Some(withdrawal_id) = self.order.withdrawal_id {
-            raising::set_aside(ctx, &mut entry, withdrawal_id, &unsettled, amount).await?;
+            raising::set_aside(ctx, &mut entry, withdrawal_id, &unsettled, Money::from_units(net)).await?;
         }
         entry.write_later(ctx.tx, ctx.app.ids, event).await
     }

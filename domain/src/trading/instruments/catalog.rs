@@ -12,7 +12,7 @@ use crate::{
         ids::Ids,
     },
 };
-use entity::{Kind, instrument, meta};
+use entity::{Kind, instrument, meta, partner_symbol};
 use sea_orm::{ActiveValue::Set, EntityTrait, sea_query::OnConflict};
 use std::{
     collections::HashMap,
@@ -41,14 +41,26 @@ pub struct Catalog {
     version: Option<String>,
     by_id: HashMap<Uuid, Arc<instrument::Model>>,
     by_symbol: HashMap<String, Arc<instrument::Model>>,
+    /// Symbols since a symbol change, by partner and instrument.
+    changed: HashMap<(Uuid, Uuid), String>,
+    /// Instruments by partner and the symbol since a symbol change.
+    by_changed: HashMap<(Uuid, String), Uuid>,
 }
 
 impl Catalog {
-    fn new(version: Option<String>, rows: Vec<instrument::Model>) -> Self {
+    fn new(
+        version: Option<String>,
+        rows: Vec<instrument::Model>,
+        changed: Vec<partner_symbol::Model>,
+    ) -> Self {
         let rows = rows.into_iter().map(Arc::new);
         let by_id: HashMap<_, _> = rows.map(|row| (row.id, row)).collect();
         let by_symbol = by_id.values().map(|row| (row.symbol.clone(), row.clone())).collect();
-        Self { version, by_id, by_symbol }
+        let by_changed =
+            changed.iter().map(|row| ((row.partner_id, row.symbol.clone()), row.instrument_id)).collect();
+        let changed =
+            changed.into_iter().map(|row| ((row.partner_id, row.instrument_id), row.symbol)).collect();
+        Self { version, by_id, by_symbol, changed, by_changed }
     }
 
     /// Returns the instrument with this id.
@@ -56,9 +68,22 @@ impl Catalog {
         self.by_id.get(&id)
     }
 
-    /// Returns the instrument with this symbol, in upper or lower case.
-    pub fn by_symbol(&self, symbol: &str) -> Option<&Arc<instrument::Model>> {
-        self.by_symbol.get(&super::normalized(symbol))
+    /// Returns the instrument that has this symbol for a partner, in upper or lower case. After a symbol change
+    /// the former symbol finds nothing.
+    pub fn by_symbol(&self, partner_id: Option<Uuid>, symbol: &str) -> Option<&Arc<instrument::Model>> {
+        let symbol = super::normalized(symbol);
+        if let Some(partner_id) = partner_id
+            && let Some(id) = self.by_changed.get(&(partner_id, symbol.clone()))
+        {
+            return self.by_id(*id);
+        }
+        let found = self.by_symbol.get(&symbol)?;
+        self.symbol_since_change(partner_id, found.id).is_none().then_some(found)
+    }
+
+    /// Returns the symbol that an instrument has for a partner since a symbol change, if there was one.
+    pub fn symbol_since_change(&self, partner_id: Option<Uuid>, instrument_id: Uuid) -> Option<&str> {
+        self.changed.get(&(partner_id?, instrument_id)).map(String::as_str)
     }
 
     /// Returns all instruments, in no particular order.
@@ -113,7 +138,11 @@ impl Cache {
         let known = self.last().map(|(_, catalog)| catalog);
         let catalog = match known.filter(|catalog| catalog.version == version && version.is_some()) {
             Some(catalog) => catalog,
-            None => Arc::new(Catalog::new(version, instrument::Entity::find().all(&app.db.read).await?)),
+            None => {
+                let instruments = instrument::Entity::find().all(&app.db.read).await?;
+                let changed = partner_symbol::Entity::find().all(&app.db.read).await?;
+                Arc::new(Catalog::new(version, instruments, changed))
+            }
         };
         *self.checked.write().unwrap_or_else(PoisonError::into_inner) = Some((started_at, catalog.clone()));
         Ok(catalog)
@@ -150,6 +179,11 @@ pub async fn current(app: &App) -> Result<Arc<Catalog>> {
     }
     let _refresh = Refresh(cache);
     checked_since(app, now.checked_sub(TTL).unwrap_or(now)).await
+}
+
+/// Returns the instruments that are in memory, if they have been read.
+pub(super) fn in_memory(app: &App) -> Option<Arc<Catalog>> {
+    app.feature::<Cache>().last().map(|(_, catalog)| catalog)
 }
 
 /// Ends a refresh when dropped.

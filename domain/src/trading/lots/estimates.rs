@@ -85,10 +85,10 @@ pub async fn of_purchase(
     fill: &fill::Model,
 ) -> Result<Vec<WashSale>> {
     let lot = opened(ids, order, fill, false);
-    let Losses { mut losses, is_retirement } =
+    let Losses { sales: mut losses, splits, is_retirement } =
         losses_before(connection, lot.account_id, lot.instrument_id, lot.acquired_on).await?;
     let before = losses.clone();
-    disallow(ids, &mut losses, &mut [Candidate { lot, is_retirement }])?;
+    disallow(ids, &mut losses, &mut [Candidate { lot, is_retirement }], &splits)?;
     let mut wash_sales = Vec::new();
     for ((after, _), (before, _)) in losses.iter().zip(&before).filter(|(after, before)| after != before) {
         let change = (

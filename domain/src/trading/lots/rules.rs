@@ -1,6 +1,7 @@
 //! Rules of tax lots, without input or output: which lots a sale closes, how long shares were held, and which
 //! losses are disallowed as wash sales.
 
+use crate::trading::basis::{self, Split};
 use chrono::{Datelike, Days, Months, NaiveDate};
 use entity::{
     Money, Price, Quantity,
@@ -59,6 +60,30 @@ pub fn split(total: Money, weights: &[i64]) -> Vec<Money> {
         }
     }
     parts.into_iter().map(|part| Money::from_units(i64::try_from(part).unwrap_or(i64::MAX))).collect()
+}
+
+/// Returns a quantity after a split, rounded down to a hundred-millionth of a share.
+pub fn scaled(quantity: Quantity, new_shares: i64, old_shares: i64) -> Quantity {
+    let exact = i128::from(quantity.units()) * i128::from(new_shares) / i128::from(old_shares.max(1));
+    Quantity::from_units(i64::try_from(exact).unwrap_or(i64::MAX))
+}
+
+/// Splits a quantity in proportion to weights by largest remainder, so that the parts add up to it. No part is less
+/// than a hundred-millionth of a share, which the sum may then exceed.
+pub fn parts(total: Quantity, weights: &[i64]) -> Vec<i64> {
+    let sum: i128 = weights.iter().map(|weight| i128::from(*weight)).sum();
+    let exact = |weight: &i64| i128::from(total.units()) * i128::from(*weight);
+    let mut parts: Vec<i64> =
+        weights.iter().map(|weight| i64::try_from(exact(weight) / sum.max(1)).unwrap_or(i64::MAX)).collect();
+    let rest = total.units() - parts.iter().sum::<i64>();
+    let mut by_remainder: Vec<usize> = (0..weights.len()).collect();
+    by_remainder.sort_by_key(|at| Reverse(weights.get(*at).map_or(0, |weight| exact(weight) % sum.max(1))));
+    for at in by_remainder.into_iter().take(usize::try_from(rest).unwrap_or(0)) {
+        if let Some(part) = parts.get_mut(at) {
+            *part += 1;
+        }
+    }
+    parts.into_iter().map(|part| part.max(1)).collect()
 }
 
 /// Compares the basis of one share of two lots.
@@ -149,7 +174,7 @@ pub fn close(
         return None;
     }
     let weights: Vec<i64> = taken.iter().map(|(_, quantity)| quantity.units()).collect();
-    let proceeds = split(sale.fill.amount, &weights);
+    let proceeds = split(sale.fill.net_amount(), &weights);
     let closed = taken.into_iter().zip(proceeds).map(|((lot, quantity), proceeds)| {
         let open_quantity = lot.open_quantity.minus(quantity)?;
         let open_basis = lot.open_basis.share(open_quantity.units(), lot.open_quantity.units())?;
@@ -161,7 +186,8 @@ pub fn close(
             account_id: lot.account_id,
             instrument_id: sale.instrument_id,
             lot_id: lot.id,
-            fill_id: sale.fill.id,
+            fill_id: Some(sale.fill.id),
+            entitlement_id: None,
             quantity,
             proceeds,
             basis,
@@ -196,10 +222,12 @@ pub struct Candidate {
 /// replacing shares, and their holding period is prolonged by that of the shares sold.
 ///
 /// `losses` are given with the purchase of the shares sold, in the order of the sales; `candidates` in any order.
+/// Quantities are compared in shares of today: those of a sale before some of the `splits` are converted.
 /// `None` if an amount exceeds 64 bits.
 pub fn disallow(
     losses: &mut [(lot_closing::Model, Uuid)],
     candidates: &mut [Candidate],
+    splits: &[Split],
     mut next_id: impl FnMut() -> Uuid,
 ) -> Option<Vec<Candidate>> {
     candidates.sort_by_key(|candidate| (candidate.lot.opened_at, candidate.lot.id));
@@ -208,18 +236,25 @@ pub fn disallow(
         let (first, last) = wash_window(loss.closed_on);
         for candidate in &mut *candidates {
             let lot = &mut candidate.lot;
-            let quantity = Ord::min(loss.unreplaced_quantity, lot.open_quantity);
+            let unreplaced = basis::quantity(splits, loss.unreplaced_quantity, loss.closed_at);
+            let quantity = Ord::min(unreplaced, lot.open_quantity);
+            // In shares of the sale.
+            let replaced = if quantity == unreplaced {
+                loss.unreplaced_quantity
+            } else {
+                basis::quantity_at(splits, quantity, loss.closed_at)
+            };
             let is_replacement = lot.replaces_id.is_none()
                 && (lot.purchase_id != *purchase_id || lot.opened_at > loss.closed_at)
                 && (first..=last).contains(&lot.acquired_on);
-            if !is_replacement || !quantity.is_positive() {
+            if !is_replacement || !quantity.is_positive() || !replaced.is_positive() {
                 continue;
             }
             if quantity == lot.open_quantity {
-                replace(loss, lot, candidate.is_retirement)?;
+                replace(loss, lot, replaced, candidate.is_retirement)?;
             } else {
                 let mut part = split_off(lot, quantity, next_id())?;
-                replace(loss, &mut part, candidate.is_retirement)?;
+                replace(loss, &mut part, replaced, candidate.is_retirement)?;
                 parts.push(Candidate { lot: part, is_retirement: candidate.is_retirement });
             }
         }
@@ -232,8 +267,13 @@ fn split_off(lot: &mut tax_lot::Model, quantity: Quantity, id: Uuid) -> Option<t
     let rest = lot.open_quantity.minus(quantity)?;
     let rest_basis = lot.open_basis.share(rest.units(), lot.open_quantity.units())?;
     let cost = lot.open_basis.minus(rest_basis)?;
+    // Before a split these are the shares themselves.
+    let bought = i128::from(lot.bought_quantity.units()) * i128::from(quantity.units());
+    let bought = bought.checked_div(i128::from(lot.quantity.units()))?;
+    let bought_quantity = Quantity::from_units(i64::try_from(bought).ok()?);
     let part = tax_lot::Model {
         id,
+        bought_quantity,
         quantity,
         cost,
         open_quantity: quantity,
@@ -242,14 +282,20 @@ fn split_off(lot: &mut tax_lot::Model, quantity: Quantity, id: Uuid) -> Option<t
         ..lot.clone()
     };
     lot.quantity = lot.quantity.minus(quantity)?;
+    lot.bought_quantity = lot.bought_quantity.minus(bought_quantity)?;
     lot.cost = lot.cost.minus(cost)?;
     (lot.open_quantity, lot.open_basis) = (rest, rest_basis);
     Some(part)
 }
 
-/// Lets all open shares of a lot replace shares that were sold at a loss.
-fn replace(loss: &mut lot_closing::Model, lot: &mut tax_lot::Model, is_retirement: bool) -> Option<()> {
-    loss.unreplaced_quantity = loss.unreplaced_quantity.minus(lot.open_quantity)?;
+/// Lets all open shares of a lot replace so many shares that were sold at a loss.
+fn replace(
+    loss: &mut lot_closing::Model,
+    lot: &mut tax_lot::Model,
+    quantity: Quantity,
+    is_retirement: bool,
+) -> Option<()> {
+    loss.unreplaced_quantity = loss.unreplaced_quantity.minus(quantity)?;
     let replaced = loss.quantity.minus(loss.unreplaced_quantity)?;
     let disallowed = loss.basis.minus(loss.proceeds)?.share(replaced.units(), loss.quantity.units())?;
     let moved = disallowed.minus(loss.disallowed)?;

@@ -71,8 +71,9 @@ impl<C: ConnectionTrait> View<'_, C> {
             receivables::require_nothing_owed(cash)?;
         }
         require_open(self.partner.market_hours, self.now)?;
-        let instrument =
-            instruments::named(self.app, &place.symbol).await?.ok_or_else(|| Refusal::not_found("symbol"))?;
+        let instrument = instruments::named(self.app, Some(self.partner.id), &place.symbol)
+            .await?
+            .ok_or_else(|| Refusal::not_found("symbol"))?;
         let quote = market::quote(self.app, self.connection, self.partner, &instrument, self.now).await?;
         let order = self.accepted(place, &account, &instrument, &quote)?;
         let holds = match order.side {
@@ -138,7 +139,15 @@ impl<C: ConnectionTrait> View<'_, C> {
                 worth(order, bid)?;
                 Ok(vec![(units, order.quantity.units())])
             }
-            _ => Err(too_many(free, &instrument.symbol, order.quantity).into()),
+            _ => {
+                let shown = instruments::shown_symbol(
+                    self.app,
+                    Some(self.partner.id),
+                    instrument.id,
+                    &instrument.symbol,
+                );
+                Err(too_many(free, &shown, order.quantity).into())
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::{
     Actor, Error, Result, Scope, accounts,
     kernel::{app::App, clock, command::Command, ledger::of_kinds, partner_settings::PartnerSettings},
     trading::{
+        fees::{self, Fees},
         lots::estimates::{self, SaleEstimate, WashSale},
         receivables,
         restrictions::is_settled_cash_only,
@@ -21,8 +22,10 @@ pub struct Preview {
     /// Price at which it is valued: the limit price, the stop price, or else the ask of a purchase and the bid of
     /// a sale.
     pub price: Price,
-    /// What it would cost or earn at that price.
+    /// What it would cost or earn at that price, before fees.
     pub amount: Money,
+    /// Fees of a sale at that price.
+    pub fees: Money,
     /// Cash that it would hold.
     pub held_cash: Money,
     /// Shares that it would hold.
@@ -74,10 +77,13 @@ async fn of<C: ConnectionTrait>(
     cash: &[ledger_account::Model],
 ) -> Result<Preview> {
     let Decision { account, order, quote, holds, .. } = decision;
+    let settings = PartnerSettings::at(view.partner, view.now)?;
     let price = reference_price(order, if order.side == Side::Buy { quote.ask } else { quote.bid });
     let amount = Money::cost(order.quantity, price);
     let amount = amount.ok_or_else(|| Error::broken("the amount of a preview exceeds 64 bits"))?;
     let held: i64 = holds.iter().map(|(_, amount)| amount).sum();
+    let fees = fees::of(&settings, order.side, order.quantity, amount)
+        .ok_or_else(|| Error::broken("the fees of a preview exceed 64 bits"))?;
     let (held_cash, held_shares) = match order.side {
         Side::Buy => (held, 0),
         Side::Sell => (0, held),
@@ -86,7 +92,7 @@ async fn of<C: ConnectionTrait>(
     let [cash, unsettled] = of_kinds(cash, CASH)?;
     let proceeds = if is_settled_cash_only(account, view.now) { 0 } else { unsettled.available() };
     let power = if owes { 0 } else { cash.available() + proceeds - held_cash };
-    let fill = filled(view, order, price, amount);
+    let fill = filled(view, order, price, amount, fees);
     let ids = view.app.ids;
     let SaleEstimate { closings, wash_sales } = match order.side {
         Side::Buy => SaleEstimate {
@@ -95,7 +101,6 @@ async fn of<C: ConnectionTrait>(
         },
         Side::Sell => estimates::of_sale(ids, view.connection, order, &place.lots.lot_ids, &fill).await?,
     };
-    let settings = PartnerSettings::at(view.partner, view.now)?;
     let rates = settings.short_term_tax_rate.zip(settings.long_term_tax_rate);
     let taxed = if account.tax_treatment == TaxTreatment::Taxable { &closings[..] } else { &[] };
     Ok(Preview {
@@ -103,6 +108,7 @@ async fn of<C: ConnectionTrait>(
         quantity: order.quantity,
         price,
         amount,
+        fees: fees.total(),
         held_cash: Money::from_units(held_cash),
         held_shares: Quantity::from_units(held_shares),
         buying_power: Money::from_units(power),
@@ -114,8 +120,14 @@ async fn of<C: ConnectionTrait>(
     })
 }
 
-/// Returns the fill of the whole order at this price.
-fn filled<C>(view: &View<'_, C>, order: &order::Model, price: Price, amount: Money) -> fill::Model {
+/// Returns the fill of the whole order at this price, with these fees.
+fn filled<C>(
+    view: &View<'_, C>,
+    order: &order::Model,
+    price: Price,
+    amount: Money,
+    fees: Fees,
+) -> fill::Model {
     fill::Model {
         id: view.app.ids.next(Kind::Fill),
         partner_id: order.partner_id,
@@ -131,5 +143,7 @@ fn filled<C>(view: &View<'_, C>, order: &order::Model, price: Price, amount: Mon
         traded_at: view.now,
         settles_at: view.now,
         settled_at: None,
+        sec_fee: fees.sec,
+        trading_activity_fee: fees.trading_activity,
     }
 }

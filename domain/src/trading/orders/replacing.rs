@@ -8,7 +8,7 @@ use crate::{
     Checks, Code, Error, Refusal, Result, Scope, accounts,
     kernel::{
         command::{Command, CommandContext},
-        events::{Event, OrderState},
+        events::Event,
         ledger,
     },
     trading::{market, restrictions::is_settled_cash_only},
@@ -94,9 +94,7 @@ impl Command for ReplaceOrder {
         row.stop_price = Set(working.order.stop_price);
         row.replaced_at = Set(working.order.replaced_at);
         ctx.tx.update(row).await?;
-        event
-            .record(ctx.tx, Event::OrderReplaced(OrderState::of(&working.order, &working.instrument)))
-            .await?;
+        event.record(ctx.tx, Event::OrderReplaced(working.state())).await?;
         // An accepted order is routed anyway.
         if working.order.status != Status::Accepted {
             ctx.schedule::<RouteOrder>(working.order.id, ctx.now).await;

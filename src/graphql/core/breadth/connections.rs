@@ -358,7 +358,8 @@ impl<T: Item, X: Edges<T>> Output for ListOf<T, X> {
     }
 }
 
-/// Reads the pages of lists that are asked for in one place of a query, so that their arguments are equal.
+/// Reads the pages of lists that are asked for in one place of a query, so that their arguments are equal. Lists that
+/// are not under a row may have filters that depend on their object.
 async fn slices<T: Item, X>(
     view: &Viewpoint,
     lists: &[ListOf<T, X>],
@@ -371,8 +372,8 @@ async fn slices<T: Item, X>(
         return batch.under::<T>(&parents, &page.page, filters, columns).await;
     }
     let mut slices = Vec::with_capacity(lists.len());
-    for _ in lists {
-        slices.push(batch.list::<T>(page, filters, columns).await?);
+    for list in lists {
+        slices.push(batch.list::<T>(page, &list.filters, columns).await?);
     }
     Ok(slices)
 }

@@ -64,7 +64,7 @@ impl Fill {
         self.0.price.into()
     }
 
-    /// Total price of the trade; positive for purchases and sales alike.
+    /// Total price of the trade before fees; positive for purchases and sales.
     fn amount(&self) -> Money {
         self.0.amount.into()
     }

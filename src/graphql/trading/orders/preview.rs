@@ -52,8 +52,10 @@ pub struct OrderEstimate {
     /// Price at which the order is valued: its limit price, its stop price, or else the current ask of a purchase
     /// and the current bid of a sale.
     price: Money,
-    /// What the order would cost or earn at that price.
+    /// What the order would cost or earn at that price, before fees.
     amount: Money,
+    /// Fees of a sale at that price, which reduce what it would earn; zero for a purchase.
+    fees: Money,
     /// Cash that the order would hold; zero for a sale.
     held_cash: Money,
     /// Number of shares that the order would hold; zero for a purchase.
@@ -77,6 +79,7 @@ impl From<Preview> for OrderEstimate {
             quantity: preview.quantity.into(),
             price: preview.price.into(),
             amount: preview.amount.into(),
+            fees: preview.fees.into(),
             held_cash: preview.held_cash.into(),
             held_shares: preview.held_shares.into(),
             buying_power: preview.buying_power.into(),
@@ -104,7 +107,7 @@ impl OrderLotEstimate {
         self.0.quantity.into()
     }
 
-    /// What the shares would be sold for.
+    /// What the shares would be sold for, less fees.
     fn proceeds(&self) -> Money {
         self.0.proceeds.into()
     }

@@ -121,14 +121,14 @@ async fn create(
     body: Body<NewOrder>,
 ) -> Result<Response> {
     let placed = body.execute(&app, &actor, key, PlaceOrder::from).await?;
-    let instrument = instruments::of_order(&app, &placed.value).await?;
+    let instrument = instruments::shown_of_order(&app, &placed.value).await?;
     Ok(answer(&placed, &Placed::of(&placed.value, &instrument)))
 }
 
 async fn read(State(app): State<App>, actor: Caller, Id(id): Id) -> Result<Json<OrderBody>> {
     let id = ids::parse(Kind::Order, &id);
     let order = orders::find(&app.db.read, &actor, id).await?.ok_or_else(|| Refusal::not_found("id"))?;
-    let instrument = instruments::of_order(&app, &order).await?;
+    let instrument = instruments::shown_of_order(&app, &order).await?;
     Ok(Json(OrderBody::of(&order, &instrument)))
 }
 
@@ -157,7 +157,7 @@ async fn list(State(app): State<App>, actor: Caller, request: ListRequest) -> Re
     let filters = Vec::from_iter(lists::Filter::one_of(order::Column::Status, statuses));
     let slice = orders::list(&app.db.read, &actor, &page.into(), &filters).await?;
     let mut data = Vec::with_capacity(slice.rows.len());
-    let instruments = instruments::of_orders(&app, &slice.rows).await?;
+    let instruments = instruments::shown_of_orders(&app, &slice.rows).await?;
     for order in &slice.rows {
         let instrument = instruments
             .get(&order.instrument_id)

@@ -31,6 +31,7 @@ fn lot(id: u128, account: u128, bought: NaiveDate, quantity: Quantity, cost: Mon
         account_id: Uuid::from_u128(account),
         instrument_id: Uuid::nil(),
         fill_id: None,
+        bought_quantity: quantity,
         purchase_id: Uuid::from_u128(id),
         opened_at: at(bought, 0),
         acquired_on: bought,
@@ -61,6 +62,8 @@ fn sale_of(account: u128, on: NaiveDate, quantity: Quantity, amount: Money) -> f
         traded_at: at(on, 1),
         settles_at: at(on, 1),
         settled_at: None,
+        sec_fee: Money::ZERO,
+        trading_activity_fee: Money::ZERO,
     }
 }
 

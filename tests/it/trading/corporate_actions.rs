@@ -1,0 +1,726 @@
+//! Corporate actions, checked to the cent: who is entitled, what becomes of orders, lots and cash, and what is refused.
+
+use crate::support::{Customer, ORDER_PLACE, TestApp, on_both, socket::Socket};
+use chrono::{DateTime, Utc};
+use domain::{providers::prices, trading::instruments};
+use entity::Price;
+use serde_json::{Value, json};
+
+const APPLY: &str = "mutation($input: CorporateActionApplyInput!) { corporateActionApply(input: $input) { \
+    corporateAction { id kind exOn recordOn payOn processedAt instrument { symbol } } \
+    userErrors { code path message } } }";
+const ENTITLEMENTS: &str = "query($id: ID!) { account(id: $id) { entitlements(first: 9) { edges { node { quantity \
+    newQuantity cash { amount } appliedAt corporateAction { kind } reinvestment { quantity status } } } } } }";
+const STATE: &str = "query($id: ID!) { account(id: $id) { positions(first: 9, includeClosed: true) { edges { node { \
+    quantity costBasis { amount } instrument { symbol } } } } taxLots(first: 9) { edges { node { quantity \
+    originalQuantity costBasis { amount } acquiredOn heldSince } } } realizedGains(first: 9) { edges { node { quantity \
+    proceeds { amount } costBasis { amount } gain { amount } term fill { id } entitlement { id } } } } } }";
+const ORDER: &str = "query($id: ID!) { order(id: $id) { status quantity filledQuantity limitPrice { amount } \
+    stopPrice { amount } instrument { symbol } } }";
+
+async fn apply(app: &TestApp, key: &str, symbol: &str, ex_on: &str, terms: Value) -> Value {
+    let input = json!({ "idempotencyKey": key, "symbol": symbol, "exOn": ex_on, "terms": terms });
+    let answer = app.gql(APPLY, json!({ "input": input })).await;
+    answer.entity("corporateActionApply", "corporateAction").clone()
+}
+
+fn dividend(per_share: &str, pay_on: &str) -> Value {
+    json!({ "cashDividend": { "perShare": { "amount": per_share }, "payOn": pay_on } })
+}
+
+async fn trade(app: &TestApp, who: &Customer, side: &str, symbol: &str, quantity: &str, price: &str) {
+    app.quote(symbol, price, price).await;
+    let key = app.app.ids.next(entity::Kind::Request).to_string();
+    let placed = app.gql(ORDER_PLACE, json!({ "input": who.order(&key, side, symbol, quantity) })).await;
+    let id = placed.entity("orderPlace", "order")["id"].as_str().unwrap().to_owned();
+    assert_eq!(app.ended(&id).await["status"], "FILLED");
+}
+
+/// Places a good-till-canceled order that rests; `prices` are its type and prices.
+async fn rest(
+    app: &TestApp,
+    who: &Customer,
+    side: &str,
+    symbol: &str,
+    quantity: &str,
+    prices: Value,
+) -> String {
+    let key = app.app.ids.next(entity::Kind::Request).to_string();
+    let mut input = who.order(&key, side, symbol, quantity);
+    input["timeInForce"] = json!("GTC");
+    input.as_object_mut().unwrap().extend(prices.as_object().unwrap().clone());
+    let placed = app.gql(ORDER_PLACE, json!({ "input": input })).await;
+    placed.entity("orderPlace", "order")["id"].as_str().unwrap().to_owned()
+}
+
+fn limit(price: &str) -> Value {
+    json!({ "type": "LIMIT", "limitPrice": { "amount": price } })
+}
+
+fn stop(price: &str) -> Value {
+    json!({ "type": "STOP", "stopPrice": { "amount": price } })
+}
+
+/// Returns status, quantity, limit price and stop price of an order.
+async fn order(app: &TestApp, id: &str) -> String {
+    let order = app.gql(ORDER, json!({ "id": id })).await.data()["order"].clone();
+    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    [&order["status"], &order["quantity"], &order["limitPrice"]["amount"], &order["stopPrice"]["amount"]]
+        .map(text)
+        .join(" ")
+}
+
+fn nodes(connection: &Value) -> Vec<Value> {
+    connection["edges"].as_array().unwrap().iter().map(|edge| edge["node"].clone()).collect()
+}
+
+/// Returns quantity, new quantity, cash and time of each entitlement, newest first.
+async fn entitlements(app: &TestApp, who: &Customer) -> Vec<String> {
+    let answer = app.gql(ENTITLEMENTS, json!({ "id": who.account_id })).await;
+    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    let shown = |node: &Value| {
+        [&node["quantity"], &node["newQuantity"], &node["cash"]["amount"], &node["appliedAt"]]
+            .map(text)
+            .join(" ")
+    };
+    nodes(&answer.data()["account"]["entitlements"]).iter().map(shown).collect()
+}
+
+/// Returns the positions, the open lots and the realized gains of an account, newest first.
+async fn state(app: &TestApp, who: &Customer) -> [Vec<String>; 3] {
+    let account = app.gql(STATE, json!({ "id": who.account_id })).await.data()["account"].clone();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let position =
+        |node: &Value| format!("{} {}", text(&node["quantity"]), text(&node["costBasis"]["amount"]));
+    let lot = |node: &Value| {
+        [&node["quantity"], &node["originalQuantity"], &node["costBasis"]["amount"], &node["acquiredOn"]]
+            .map(text)
+            .join(" ")
+    };
+    let gain = |node: &Value| {
+        let cause = if node["fill"].is_null() { &node["entitlement"] } else { &node["fill"] };
+        assert!(cause["id"].is_string());
+        let kind = if node["fill"].is_null() { "cash" } else { "sale" };
+        let amounts =
+            [&node["proceeds"], &node["costBasis"], &node["gain"]].map(|money| text(&money["amount"]));
+        format!("{} {} {kind}", text(&node["quantity"]), amounts.join(" "))
+    };
+    [
+        nodes(&account["positions"]).iter().map(position).collect(),
+        nodes(&account["taxLots"]).iter().map(lot).collect(),
+        nodes(&account["realizedGains"]).iter().map(gain).collect(),
+    ]
+}
+
+async fn require_sound_books(app: &TestApp) {
+    let report = app.audit().await;
+    assert_eq!(report.wrong, None, "{report}");
+}
+
+/// Whether the report of gains is the same with purchases in this account and in all accounts of the user.
+async fn require_same_views(app: &TestApp, who: &Customer) {
+    let report =
+        "query($id: ID!, $view: GainsView!) { gainsReport(userId: $id, year: 2026, view: $view) { csv } }";
+    let csv = async |view: &str| {
+        let variables = json!({ "id": who.user_id, "view": view });
+        app.gql(report, variables).await.data()["gainsReport"]["csv"].clone()
+    };
+    assert_eq!(csv("BROKER").await, csv("PERSON").await);
+}
+
+async fn power(app: &TestApp, who: &Customer) -> String {
+    app.balance(&who.account_id).await[1].clone()
+}
+
+on_both! {
+    async fn a_dividend_goes_to_those_who_held_at_the_close_before_the_ex_date(app: TestApp) {
+        let ada = app.funded_customer("Ada", "2000.00").await;
+        let bob = app.funded_customer("Bob", "2000.00").await;
+        let (_, theirs) = app.other_partner("another").await;
+        app.customer_as(&theirs, "Eve").await;
+        app.advance_to("2026-07-13T15:00:00Z").await;
+        trade(&app, &ada, "BUY", "KO", "10", "60.00").await;
+        trade(&app, &bob, "BUY", "KO", "3.3333", "60.00").await;
+        let buy = rest(&app, &ada, "BUY", "KO", "5", limit("50.00")).await;
+        let sell_stop = rest(&app, &ada, "SELL", "KO", "4", stop("55.00")).await;
+        let sell = rest(&app, &ada, "SELL", "KO", "2", limit("70.00")).await;
+
+        let terms = dividend("0.2475", "2026-07-20");
+        let action = apply(&app, "dividend", "ko", "2026-07-15", terms.clone()).await;
+        let id = action["id"].clone();
+        assert_eq!(
+            action,
+            json!({ "id": id, "kind": "CASH_DIVIDEND", "exOn": "2026-07-15", "recordOn": "2026-07-15",
+                "payOn": "2026-07-20", "processedAt": null, "instrument": { "symbol": "KO" } })
+        );
+        // The same key returns the same action.
+        assert_eq!(apply(&app, "dividend", "ko", "2026-07-15", terms).await["id"], id);
+        app.advance_to("2026-07-14T19:59:00Z").await;
+        assert_eq!(entitlements(&app, &ada).await, Vec::<String>::new());
+        assert_eq!(order(&app, &buy).await, "NEW 5 50.00 -");
+
+        app.advance_to("2026-07-15T15:00:00Z").await;
+        // 10 times 0.2475 are 2.475, and 3.3333 times 0.2475 are 0.82499.
+        assert_eq!(entitlements(&app, &ada).await, ["10 - 2.48 -"]);
+        assert_eq!(entitlements(&app, &bob).await, ["3.3333 - 0.82 -"]);
+        assert_eq!(order(&app, &buy).await, "NEW 5 49.75 -");
+        assert_eq!(order(&app, &sell_stop).await, "NEW 4 - 54.75");
+        assert_eq!(order(&app, &sell).await, "NEW 2 70.00 -");
+        let shown = app.get(&format!("/v1/orders/{buy}")).await;
+        assert_eq!((&shown.body["limit_price"], &shown.body["quantity"]), (&json!("49.75"), &json!("5")));
+        // 2,000 - 600, less 5 times 49.75.
+        assert_eq!(power(&app, &ada).await, "1151.25");
+        require_sound_books(&app).await;
+
+        // A sale on the ex-date keeps the entitlement, and a purchase gets none.
+        trade(&app, &ada, "SELL", "KO", "4", "60.00").await;
+        trade(&app, &bob, "BUY", "KO", "10", "60.00").await;
+        // The book knows the new price.
+        app.quote("KO", "49.80", "49.80").await;
+        app.advance_to("2026-07-15T15:01:00Z").await;
+        assert_eq!(order(&app, &buy).await, "NEW 5 49.75 -");
+        assert_eq!(order(&app, &sell_stop).await, "FILLED 4 - 54.75");
+        app.quote("KO", "49.75", "49.75").await;
+        app.advance_to("2026-07-15T15:02:00Z").await;
+        assert_eq!(order(&app, &buy).await, "FILLED 5 49.75 -");
+
+        app.advance_to("2026-07-20T12:29:59Z").await;
+        assert_eq!(entitlements(&app, &ada).await, ["10 - 2.48 -"]);
+        let before = power(&app, &bob).await;
+        assert_eq!(before, "1200.00");
+        app.advance_to("2026-07-20T12:30:00Z").await;
+        assert_eq!(entitlements(&app, &ada).await, ["10 - 2.48 2026-07-20T12:30:00Z"]);
+        assert_eq!(power(&app, &bob).await, "1200.82");
+        assert_eq!(app.balance(&bob.account_id).await[2], "1200.82");
+        // 1,400 + 240 + 199.20 - 248.75 + 2.48.
+        assert_eq!(power(&app, &ada).await, "1592.93");
+        require_sound_books(&app).await;
+
+        // Another partner has neither the action nor its entitlements.
+        let list = "{ corporateActions(first: 9) { edges { node { id kind processedAt entitlements(first: 9) { edges { \
+            node { quantity } } } } } } }";
+        let mine = app.gql(list, json!({})).await.data()["corporateActions"].clone();
+        assert_eq!(
+            nodes(&mine),
+            [json!({ "id": id, "kind": "CASH_DIVIDEND", "processedAt": "2026-07-15T04:00:00Z", "entitlements":
+                { "edges": nodes(&mine)[0]["entitlements"]["edges"] } })]
+        );
+        let mut held: Vec<_> =
+            nodes(&nodes(&mine)[0]["entitlements"]).iter().map(|node| node["quantity"].to_string()).collect();
+        held.sort();
+        assert_eq!(held, ["\"10\"", "\"3.3333\""]);
+        let other = app.gql_as(Some(&theirs), list, json!({})).await.data()["corporateActions"].clone();
+        assert_eq!(other, json!({ "edges": [] }));
+    }
+
+    async fn a_dividend_is_reinvested_and_a_frozen_account_gets_cash(app: TestApp) {
+        let ada = app.funded_customer("Ada", "1000.00").await;
+        let bob = app.funded_customer("Bob", "1000.00").await;
+        app.advance_to("2026-07-13T15:00:00Z").await;
+        trade(&app, &ada, "BUY", "KO", "10", "60.00").await;
+        trade(&app, &bob, "BUY", "KO", "10", "60.00").await;
+        let update = "mutation($input: AccountUpdateInput!) { accountUpdate(input: $input) { account { id \
+            dividendOption } userErrors { code path message } } }";
+        for who in [&ada, &bob] {
+            let input = json!({ "accountId": who.account_id, "patch": { "dividendOption": "REINVEST" } });
+            let updated = app.gql(update, json!({ "input": input })).await;
+            assert_eq!(updated.entity("accountUpdate", "account")["dividendOption"], "REINVEST");
+        }
+        let hours = "mutation { sandboxMarketHoursSet(input: { marketHours: NYSE }) { userErrors { message } } }";
+        assert_eq!(app.gql(hours, json!({})).await.data()["sandboxMarketHoursSet"]["userErrors"], json!([]));
+        apply(&app, "1", "KO", "2026-07-15", dividend("6.30", "2026-07-17")).await;
+        let freeze = "mutation($input: AccountFreezeInput!) { accountFreeze(input: $input) { account { status } \
+            userErrors { message } } }";
+        let input = json!({ "accountId": bob.account_id, "reason": "A reason" });
+        assert_eq!(
+            app.gql(freeze, json!({ "input": input })).await.entity("accountFreeze", "account")["status"],
+            "FROZEN"
+        );
+        app.advance_to("2026-07-17T12:30:00Z").await;
+        for who in [&ada, &bob] {
+            assert_eq!(entitlements(&app, who).await, ["10 - 63.00 2026-07-17T12:30:00Z"]);
+            assert_eq!(power(&app, who).await, "463.00");
+        }
+        app.advance_to("2026-07-17T13:31:00Z").await;
+        // 63 dollars buy 1.05 shares at 60 dollars.
+        assert_eq!((power(&app, &ada).await, power(&app, &bob).await), ("400.00".to_owned(), "463.00".to_owned()));
+        let [positions, lots, _] = state(&app, &ada).await;
+        assert_eq!(positions, ["11.05 663.00"]);
+        assert_eq!(lots, ["1.05 1.05 63.00 2026-07-17", "10 10 600.00 2026-07-13"]);
+        let reinvestment = async |who: &Customer| {
+            let answer = app.gql(ENTITLEMENTS, json!({ "id": who.account_id })).await;
+            nodes(&answer.data()["account"]["entitlements"])[0]["reinvestment"].clone()
+        };
+        assert_eq!(reinvestment(&ada).await, json!({ "quantity": "1.05", "status": "FILLED" }));
+        assert_eq!(reinvestment(&bob).await, Value::Null);
+        require_sound_books(&app).await;
+    }
+
+    async fn a_split_changes_quantities_and_keeps_the_cost(app: TestApp) {
+        let ada = app.funded_customer("Ada", "5000.00").await;
+        app.advance_to("2026-07-13T15:00:00Z").await;
+        trade(&app, &ada, "BUY", "KO", "10", "60.00").await;
+        trade(&app, &ada, "SELL", "KO", "4", "66.00").await;
+        trade(&app, &ada, "BUY", "KO", "5", "63.00").await;
+        let sell = rest(&app, &ada, "SELL", "KO", "5", limit("90.01")).await;
+        let buy = rest(&app, &ada, "BUY", "KO", "7", limit("50.00")).await;
+        let terms = json!({ "split": { "newShares": 3, "oldShares": 2,
+            "cashInLieuPrice": { "amount": "42.00" } } });
+        apply(&app, "1", "KO", "2026-07-15", terms).await;
+        app.advance_to("2026-07-15T04:00:00Z").await;
+        assert_eq!(entitlements(&app, &ada).await, ["11 16.5 0.00 2026-07-15T04:00:00Z"]);
+        let [positions, lots, gains] = state(&app, &ada).await;
+        assert_eq!(positions, ["16.5 675.00"]);
+        assert_eq!(lots, ["7.5 5 315.00 2026-07-13", "9 10 360.00 2026-07-13"]);
+        assert_eq!(gains, ["4 264.00 240.00 24.00 sale"]);
+        assert_eq!(order(&app, &sell).await, "NEW 7.5 60.01 -");
+        assert_eq!(order(&app, &buy).await, "NEW 10.5 33.33 -");
+        let shown = app.get(&format!("/v1/orders/{sell}")).await;
+        assert_eq!((&shown.body["limit_price"], &shown.body["quantity"]), (&json!("60.01"), &json!("7.5")));
+        let mut live = Socket::join(&app, Some(&app.key)).await;
+        let events = "subscription { events(after: \"0\") { type ... on CorporateActionAppliedEvent { account { id } \
+            corporateAction { kind exOn newShares oldShares } entitlement { quantity newQuantity } \
+            instrument { symbol } } } }";
+        live.subscribe("1", events, json!({})).await;
+        let applied = loop {
+            let event = live.next().await["events"].clone();
+            if event["type"] == "CORPORATE_ACTION_APPLIED" {
+                break event;
+            }
+        };
+        assert_eq!(
+            applied,
+            json!({ "type": "CORPORATE_ACTION_APPLIED", "account": { "id": ada.account_id }, "corporateAction":
+                { "kind": "SPLIT", "exOn": "2026-07-15", "newShares": 3, "oldShares": 2 }, "entitlement":
+                { "quantity": "11", "newQuantity": "16.5" }, "instrument": { "symbol": "KO" } })
+        );
+        // 5,000 - 600 + 264 - 315, less 10.5 times 33.33, which is 349.965.
+        assert_eq!(power(&app, &ada).await, "3999.03");
+        require_sound_books(&app).await;
+
+        app.advance_to("2026-07-15T15:00:00Z").await;
+        trade(&app, &ada, "SELL", "KO", "9", "45.00").await;
+        let [positions, lots, gains] = state(&app, &ada).await;
+        assert_eq!(positions, ["7.5 315.00"]);
+        assert_eq!(lots, ["7.5 5 315.00 2026-07-13"]);
+        assert_eq!(gains, ["9 405.00 360.00 45.00 sale", "4 264.00 240.00 24.00 sale"]);
+        app.quote("KO", "60.01", "60.01").await;
+        app.advance_to("2026-07-15T15:01:00Z").await;
+        assert_eq!(order(&app, &sell).await, "FILLED 7.5 60.01 -");
+        let [positions, lots, gains] = state(&app, &ada).await;
+        assert_eq!((positions, lots), (vec!["0 0.00".to_owned()], Vec::new()));
+        // 7.5 times 60.01 are 450.075.
+        assert_eq!(gains[0], "7.5 450.08 315.00 135.08 sale");
+        require_same_views(&app, &ada).await;
+        require_sound_books(&app).await;
+    }
+
+    async fn a_reverse_split_cancels_orders_and_pays_fractions_in_cash(app: TestApp) {
+        let ada = app.funded_customer("Ada", "1000.00").await;
+        app.advance_to("2026-07-13T15:00:00Z").await;
+        trade(&app, &ada, "BUY", "KO", "4", "30.00").await;
+        trade(&app, &ada, "BUY", "KO", "6", "33.00").await;
+        trade(&app, &ada, "BUY", "VTI", "10", "20.00").await;
+        let sell = rest(&app, &ada, "SELL", "KO", "10", limit("90.00")).await;
+        let buy = rest(&app, &ada, "BUY", "KO", "3", limit("10.00")).await;
+        let reverse = |whole: bool| json!({ "reverseSplit": { "newShares": 1, "oldShares": 3, "wholeSharesOnly": whole,
+            "cashInLieuPrice": { "amount": "93.00" } } });
+        apply(&app, "1", "KO", "2026-07-15", reverse(true)).await;
+        apply(&app, "2", "VTI", "2026-07-15", reverse(false)).await;
+        app.advance_to("2026-07-15T04:00:00Z").await;
+        assert_eq!(order(&app, &sell).await, "CANCELED 10 90.00 -");
+        assert_eq!(order(&app, &buy).await, "CANCELED 3 10.00 -");
+        let mut found = entitlements(&app, &ada).await;
+        found.sort();
+        // 0.33333333 times 93 are 31.00; 0.00003333 times 93 are less than half a cent.
+        assert_eq!(
+            found,
+            ["10 3 31.00 2026-07-15T04:00:00Z", "10 3.3333 0.00 2026-07-15T04:00:00Z"]
+        );
+        let [mut positions, lots, mut gains] = state(&app, &ada).await;
+        positions.sort();
+        gains.sort();
+        // The first lot of KO had 1.33333333 shares for 120.00 and keeps one of them.
+        assert_eq!(positions, ["3 288.00", "3.3333 200.00"]);
+        assert_eq!(
+            lots,
+            ["3.3333 10 200.00 2026-07-13", "2 6 198.00 2026-07-13", "1 4 90.00 2026-07-13"]
+        );
+        assert_eq!(gains, ["0.00003333 0.00 0.00 0.00 cash", "0.33333333 31.00 30.00 1.00 cash"]);
+        // 1,000 - 120 - 198 - 200 + 31.
+        assert_eq!(app.balance(&ada.account_id).await[1..], ["513.00", "513.00"]);
+        require_sound_books(&app).await;
+        app.advance_to("2026-07-15T15:00:00Z").await;
+        trade(&app, &ada, "SELL", "KO", "3", "90.00").await;
+        assert_eq!(state(&app, &ada).await[2][0], "2 180.00 198.00 -18.00 sale");
+        require_sound_books(&app).await;
+    }
+
+    async fn a_new_symbol_is_for_one_partner_and_keeps_the_instrument(app: TestApp) {
+        let ada = app.funded_customer("Ada", "1000.00").await;
+        let (_, theirs) = app.other_partner("another").await;
+        app.advance_to("2026-07-13T15:00:00Z").await;
+        trade(&app, &ada, "BUY", "KO", "5", "60.00").await;
+        let buy = rest(&app, &ada, "BUY", "KO", "2", limit("50.00")).await;
+        let by_symbol = "query($symbol: String!) { instrumentBySymbol(symbol: $symbol) { id symbol name } }";
+        let find = async |key: &str, symbol: &str| {
+            let answer = app.gql_as(Some(key), by_symbol, json!({ "symbol": symbol })).await;
+            answer.data()["instrumentBySymbol"].clone()
+        };
+        let before = find(&app.key, "KO").await;
+        apply(&app, "1", "KO", "2026-07-15", json!({ "symbolChange": { "symbol": "coke" } })).await;
+        app.advance_to("2026-07-15T15:00:00Z").await;
+        app.expire_caches();
+        let mut after = before.clone();
+        after["symbol"] = json!("COKE");
+        assert_eq!(find(&app.key, "coke").await, after);
+        assert_eq!(find(&app.key, "KO").await, Value::Null);
+        assert_eq!(find(&theirs, "KO").await, before);
+        assert_eq!(find(&theirs, "COKE").await, Value::Null);
+
+        assert_eq!(order(&app, &buy).await, "NEW 2 50.00 -");
+        let shown = app.get(&format!("/v1/orders/{buy}")).await;
+        assert_eq!(shown.body["symbol"], "COKE");
+        let list = "query($symbol: String!) { orders(first: 9, filter: { symbol: $symbol }) { edges { node { \
+            instrument { symbol } } } } instruments(first: 100) { edges { node { symbol } } } }";
+        let answer = app.gql(list, json!({ "symbol": "COKE" })).await;
+        let symbols = |connection: &Value| -> Vec<Value> {
+            nodes(connection).iter().map(|node| node["symbol"].clone()).collect()
+        };
+        assert_eq!(
+            nodes(&answer.data()["orders"]),
+            vec![json!({ "instrument": { "symbol": "COKE" } }); 2]
+        );
+        let all = symbols(&answer.data()["instruments"]);
+        assert!(all.contains(&json!("COKE")) && !all.contains(&json!("KO")), "{all:?}");
+        let former = app.gql(list, json!({ "symbol": "KO" })).await;
+        assert_eq!(former.data()["orders"], json!({ "edges": [] }));
+        let refused = app.gql(ORDER_PLACE, json!({ "input": ada.order("old", "BUY", "KO", "1") })).await;
+        assert_eq!(refused.user_error("orderPlace")["path"], json!(["symbol"]));
+        trade(&app, &ada, "SELL", "COKE", "5", "61.00").await;
+        assert_eq!(state(&app, &ada).await[0], ["0 0.00"]);
+        assert_eq!(entitlements(&app, &ada).await, ["5 5 0.00 2026-07-15T04:00:00Z"]);
+        require_sound_books(&app).await;
+    }
+
+    async fn bad_corporate_actions_are_refused_with_their_field(app: TestApp) {
+        let ratio = |new: i64, old: i64| json!({ "newShares": new, "oldShares": old });
+        let split = |new: i64, old: i64| json!({ "split": ratio(new, old) });
+        let reverse = |new: i64, old: i64| {
+            let mut terms = ratio(new, old);
+            terms["cashInLieuPrice"] = json!({ "amount": "10.00" });
+            json!({ "reverseSplit": terms })
+        };
+        let rename = |symbol: &str| json!({ "symbolChange": { "symbol": symbol } });
+        let record = json!({ "cashDividend": { "perShare": { "amount": "1.00" }, "recordOn": "2026-07-14",
+            "payOn": "2026-07-20" } });
+        apply(&app, "known", "KO", "2026-07-15", dividend("1.00", "2026-07-20")).await;
+        apply(&app, "another", "KO", "2026-07-15", dividend("2.00", "2026-07-20")).await;
+        apply(&app, "split", "KO", "2026-07-15", split(2, 1)).await;
+        let paid = "2026-07-20";
+        for (number, (symbol, ex_on, terms, code, path)) in [
+            ("NONE", "2026-07-15", split(2, 1), "NOT_FOUND", "symbol"),
+            (" ", "2026-07-15", split(2, 1), "REQUIRED", "symbol"),
+            // Today, whose close before has passed, a day in the past, a Saturday, and a day too far ahead.
+            ("VTI", "2026-07-09", dividend("1.00", paid), "INVALID", "exOn"),
+            ("VTI", "2026-07-08", dividend("1.00", paid), "INVALID", "exOn"),
+            ("VTI", "2026-07-11", dividend("1.00", paid), "INVALID", "exOn"),
+            ("VTI", "2027-07-14", split(2, 1), "INVALID", "exOn"),
+            ("VTI", "2026-07-15", record, "INVALID", "terms.cashDividend.recordOn"),
+            ("VTI", "2026-07-15", dividend("1.00", "2026-07-14"), "INVALID", "terms.cashDividend.payOn"),
+            ("VTI", "2026-07-15", dividend("0", paid), "INVALID", "terms.cashDividend.perShare"),
+            ("VTI", "2026-07-15", dividend("-1", paid), "INVALID", "terms.cashDividend.perShare"),
+            ("VTI", "2026-07-15", dividend("0.0000001", paid), "INVALID", "terms.cashDividend.perShare.amount"),
+            ("VTI", "2026-07-15", split(1, 1), "INVALID", "terms.split.newShares"),
+            ("VTI", "2026-07-15", split(0, 1), "INVALID", "terms.split.newShares"),
+            ("VTI", "2026-07-15", split(-2, 1), "INVALID", "terms.split.newShares"),
+            ("VTI", "2026-07-15", split(10_001, 1), "INVALID", "terms.split.newShares"),
+            ("VTI", "2026-07-15", split(3, 2), "REQUIRED", "terms.split.cashInLieuPrice"),
+            ("VTI", "2026-07-15", reverse(2, 1), "INVALID", "terms.reverseSplit.newShares"),
+            ("VTI", "2026-07-15", rename("AAPL"), "SYMBOL_TAKEN", "terms.symbolChange.symbol"),
+            ("VTI", "2026-07-15", rename("A B"), "INVALID", "terms.symbolChange.symbol"),
+            ("KO", "2026-07-15", dividend("1.00", paid), "CORPORATE_ACTION_EXISTS", "exOn"),
+            ("KO", "2026-07-15", reverse(1, 2), "CORPORATE_ACTION_EXISTS", "exOn"),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let key = number.to_string();
+            let input = json!({ "idempotencyKey": key, "symbol": symbol, "exOn": ex_on, "terms": terms });
+            let answer = app.gql(APPLY, json!({ "input": input })).await;
+            let error = answer.user_error("corporateActionApply");
+            let steps: Vec<_> = path.split('.').collect();
+            assert_eq!((&error["code"], &error["path"]), (&json!(code), &json!(steps)), "{terms} {error}");
+        }
+        let list = "{ corporateActions(first: 9) { edges { node { id } } } }";
+        assert_eq!(nodes(&app.gql(list, json!({})).await.data()["corporateActions"]).len(), 3);
+    }
+
+    async fn prices_from_before_a_split_are_divided_by_its_ratio(app: TestApp) {
+        let ada = app.funded_customer("Ada", "1000.00").await;
+        app.advance_to("2026-07-14T15:00:00Z").await;
+        let shown = "query($symbol: String!, $from: DateTime!, $to: DateTime!) { instrumentBySymbol(symbol: $symbol) { \
+            quote { bid { amount } ask { amount } last { amount } } bars(from: $from, to: $to) { \
+            open { amount } close { amount } } } }";
+        let see = async |symbol: &str| {
+            let variables =
+                json!({ "symbol": symbol, "from": "2026-07-14T14:00:00Z", "to": "2026-07-14T14:01:00Z" });
+            app.gql(shown, variables).await.data()["instrumentBySymbol"].clone()
+        };
+        let money = |units: i64| json!({ "amount": Price::from_units(units).to_string() });
+        let ko = instruments::by_symbol(&app.app, None, "KO").await.unwrap().unwrap();
+        let (seed, base) = (app.partner.market_seed.unsigned_abs(), ko.base_price.units());
+        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        let simulated = |base: i64, time: &str| {
+            let quote = prices::quote(seed, "KO", base, at(time));
+            json!({ "bid": money(quote.bid), "ask": money(quote.ask), "last": money(quote.last) })
+        };
+        let bars = |base: i64| {
+            let bar = prices::bar(seed, "KO", base, at("2026-07-14T14:00:00Z"), 1);
+            json!([{ "open": money(bar.open), "close": money(bar.close) }])
+        };
+        assert_eq!(
+            see("KO").await,
+            json!({ "quote": simulated(base, "2026-07-14T15:00:00Z"), "bars": bars(base) })
+        );
+        app.quote("VTI", "50.00", "50.01").await;
+        let push = "mutation($input: SandboxBarPushInput!) { sandboxBarPush(input: $input) { userErrors { \
+            message } } }";
+        let price = json!({ "amount": "31.00" });
+        let input = json!({ "symbol": "SCHB", "startsAt": "2026-07-14T14:59:00Z", "open": price, "high": price,
+            "low": price, "close": price, "volume": "100" });
+        assert_eq!(app.gql(push, json!({ "input": input })).await.data()["sandboxBarPush"]["userErrors"], json!([]));
+        let quantity = |symbol: &str, quantity: &str| ada.order(symbol, "BUY", symbol, quantity);
+        let bought = app.gql(ORDER_PLACE, json!({ "input": quantity("KO", "2") })).await;
+        assert_eq!(
+            app.ended(bought.entity("orderPlace", "order")["id"].as_str().unwrap()).await["status"],
+            "FILLED"
+        );
+        // Above each price that the market can have before and after the split.
+        let sell = rest(&app, &ada, "SELL", "KO", "2", limit("100.00")).await;
+        for symbol in ["KO", "VTI", "SCHB"] {
+            let terms = json!({ "split": { "newShares": 3, "oldShares": 1 } });
+            apply(&app, &format!("split-{symbol}"), symbol, "2026-07-15", terms).await;
+        }
+        app.advance_to("2026-07-15T15:00:00Z").await;
+        assert_eq!(order(&app, &sell).await, "NEW 6 33.34 -");
+        let third = (base * 2 + 3) / 6;
+        // Bars stay what they were.
+        assert_eq!(
+            see("KO").await,
+            json!({ "quote": simulated(third, "2026-07-15T15:00:00Z"), "bars": bars(base) })
+        );
+        let quote = |bid: &str, ask: &str, last: &str| json!({ "bid": { "amount": bid }, "ask": { "amount": ask },
+            "last": { "amount": last } });
+        assert_eq!(see("VTI").await["quote"], quote("16.66", "16.67", "16.665"));
+        assert_eq!(see("SCHB").await["quote"], quote("10.32", "10.34", "10.33"));
+        // A quote that is set after the split stays.
+        app.quote("VTI", "50.00", "50.01").await;
+        app.advance_to("2026-07-15T15:01:00Z").await;
+        assert_eq!(see("VTI").await["quote"], quote("50.00", "50.01", "50.005"));
+        // Other partners have not split their shares.
+        let (other, theirs) = app.other_partner("another").await;
+        let quote = "{ instrumentBySymbol(symbol: \"KO\") { quote { last { amount } asOf } } }";
+        let theirs = app.gql_as(Some(&theirs), quote, json!({})).await;
+        let theirs = theirs.data()["instrumentBySymbol"]["quote"].clone();
+        let as_of = theirs["asOf"].as_str().unwrap();
+        let last = prices::quote(other.market_seed.unsigned_abs(), "KO", base, at(as_of)).last;
+        assert_eq!(theirs["last"], money(last));
+        require_sound_books(&app).await;
+    }
+
+    async fn orders_filled_by_bars_follow_a_split(app: TestApp) {
+        let ada = app.funded_customer("Ada", "1000.00").await;
+        let update = "mutation($input: PartnerSettingsUpdateInput!) { partnerSettingsUpdate(input: $input) { \
+            partner { id } userErrors { message } } }";
+        let by_bars = json!({ "patch": { "fillMode": "BARS", "participationCap": "100" } });
+        app.gql(update, json!({ "input": by_bars })).await.entity("partnerSettingsUpdate", "partner");
+        app.advance_to("2026-07-14T15:00:00Z").await;
+        let ko = instruments::by_symbol(&app.app, None, "KO").await.unwrap().unwrap();
+        let (seed, base) = (app.partner.market_seed.unsigned_abs(), ko.base_price.units());
+        // Twenty percent below the base, which the simulated market does not reach.
+        let low = Price::from_units(base * 8 / 10 / 100 * 100);
+        let buy = rest(&app, &ada, "BUY", "KO", "2", limit(&low.to_string())).await;
+        apply(&app, "split", "KO", "2026-07-15", json!({ "split": { "newShares": 2, "oldShares": 1 } })).await;
+        app.advance_to("2026-07-15T03:59:00Z").await;
+        assert_eq!(order(&app, &buy).await, format!("NEW 2 {low} -"));
+        app.advance_to("2026-07-16T15:00:00Z").await;
+        let half = Price::from_units(low.units() / 2 / 100 * 100);
+        assert_eq!(order(&app, &buy).await, format!("NEW 4 {half} -"));
+        let market = app.gql(ORDER_PLACE, json!({ "input": ada.order("market", "BUY", "KO", "1") })).await;
+        let id = market.entity("orderPlace", "order")["id"].as_str().unwrap().to_owned();
+        app.advance_to("2026-07-16T15:02:00Z").await;
+        let filled = app.ended(&id).await;
+        let bar = prices::bar(seed, "KO", base / 2, "2026-07-16T15:00:00Z".parse().unwrap(), 1);
+        assert_eq!(filled["filledAveragePrice"]["amount"], Price::from_units(bar.open).to_string());
+        require_sound_books(&app).await;
+    }
+
+    async fn no_price_after_a_split_fills_an_order_that_is_not_adjusted_yet(app: TestApp) {
+        let ada = app.funded_customer("Ada", "1000.00").await;
+        // The prices are next compared with the order after a day: at the time of the split.
+        app.advance_to("2026-07-14T04:00:00Z").await;
+        apply(&app, "split", "KO", "2026-07-15", json!({ "split": { "newShares": 2, "oldShares": 1 } })).await;
+        let ko = instruments::by_symbol(&app.app, None, "KO").await.unwrap().unwrap();
+        // Below all prices of the simulated market before the split, and above all after it.
+        let price = Price::from_units(ko.base_price.units() * 7 / 10 / 200 * 200);
+        let buy = rest(&app, &ada, "BUY", "KO", "2", limit(&price.to_string())).await;
+        app.advance_to("2026-07-15T04:00:00Z").await;
+        let half = Price::from_units(price.units() / 2);
+        assert_eq!(order(&app, &buy).await, format!("NEW 4 {half} -"));
+        app.advance_to("2026-07-17T04:00:00Z").await;
+        assert_eq!(order(&app, &buy).await, format!("NEW 4 {half} -"));
+    }
+
+    async fn a_wash_sale_across_a_split_counts_shares_after_it(app: TestApp) {
+        let ada = app.funded_customer("Ada", "2000.00").await;
+        app.advance_to("2026-07-13T15:00:00Z").await;
+        trade(&app, &ada, "BUY", "KO", "10", "60.00").await;
+        trade(&app, &ada, "SELL", "KO", "10", "50.00").await;
+        apply(&app, "split", "KO", "2026-07-15", json!({ "split": { "newShares": 2, "oldShares": 1 } })).await;
+        app.advance_to("2026-07-15T15:00:00Z").await;
+        // 10 shares replace 5 of the 10 that were sold before the split at a loss of 10 dollars each.
+        let preview = "query($input: OrderPreviewInput!) { orderPreview(input: $input) { estimate { washSales { \
+            quantity loss { amount } } } userErrors { message } } }";
+        app.quote("KO", "24.00", "24.00").await;
+        let input = json!({ "accountId": ada.account_id, "symbol": "KO", "side": "BUY", "quantity": "10" });
+        assert_eq!(
+            app.gql(preview, json!({ "input": input })).await.data()["orderPreview"]["estimate"]["washSales"],
+            json!([{ "quantity": "5", "loss": { "amount": "50.00" } }])
+        );
+        trade(&app, &ada, "BUY", "KO", "10", "24.00").await;
+        let disallowed = async || {
+            let query = "query($id: ID!) { account(id: $id) { realizedGains(first: 9) { edges { node { quantity \
+                disallowedLoss { amount } } } } } }";
+            let found = app.gql(query, json!({ "id": ada.account_id })).await;
+            let gains = nodes(&found.data()["account"]["realizedGains"]);
+            gains.iter().map(|gain| gain["disallowedLoss"]["amount"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(disallowed().await, ["50.00"]);
+        let [positions, lots, _] = state(&app, &ada).await;
+        assert_eq!(positions, ["10 290.00"]);
+        assert_eq!(lots, ["10 10 290.00 2026-07-15"]);
+        require_sound_books(&app).await;
+        // Of 20 more, 10 replace the other 5.
+        trade(&app, &ada, "BUY", "KO", "20", "25.00").await;
+        assert_eq!(disallowed().await, ["100.00"]);
+        let [positions, mut lots, _] = state(&app, &ada).await;
+        lots.sort();
+        assert_eq!(positions, ["30 840.00"]);
+        assert_eq!(
+            lots,
+            ["10 10 250.00 2026-07-15", "10 10 290.00 2026-07-15", "10 10 300.00 2026-07-15"]
+        );
+        // Nothing is left to replace.
+        trade(&app, &ada, "BUY", "KO", "1", "25.00").await;
+        assert_eq!(disallowed().await, ["100.00"]);
+        require_same_views(&app, &ada).await;
+        require_sound_books(&app).await;
+
+        // A loss before a reverse split: 9 shares at a loss of 5 dollars each become 3.
+        trade(&app, &ada, "BUY", "VTI", "9", "25.00").await;
+        trade(&app, &ada, "SELL", "VTI", "9", "20.00").await;
+        let terms = json!({ "reverseSplit": { "newShares": 1, "oldShares": 3,
+            "cashInLieuPrice": { "amount": "60.00" } } });
+        apply(&app, "reverse", "VTI", "2026-07-16", terms).await;
+        app.advance_to("2026-07-16T15:00:00Z").await;
+        trade(&app, &ada, "BUY", "VTI", "1", "60.00").await;
+        assert_eq!(disallowed().await, ["15.00", "100.00"]);
+        require_same_views(&app, &ada).await;
+        require_sound_books(&app).await;
+    }
+
+    async fn an_action_is_withdrawn_until_it_is_applied(app: TestApp) {
+        const WITHDRAW: &str = "mutation($input: CorporateActionWithdrawInput!) { \
+            corporateActionWithdraw(input: $input) { corporateAction { id kind exOn } \
+            userErrors { code path message } } }";
+        let ada = app.funded_customer("Ada", "1000.00").await;
+        app.advance_to("2026-07-13T15:00:00Z").await;
+        trade(&app, &ada, "BUY", "KO", "5", "60.00").await;
+        let buy = rest(&app, &ada, "BUY", "KO", "2", limit("50.00")).await;
+        let split = json!({ "split": { "newShares": 2, "oldShares": 1 } });
+        let rename = json!({ "symbolChange": { "symbol": "COKE" } });
+        let first = apply(&app, "1", "KO", "2026-07-15", split.clone()).await["id"].clone();
+        let renamed = apply(&app, "2", "KO", "2026-07-15", rename.clone()).await["id"].clone();
+        let withdraw = async |key: &str, id: &Value| {
+            let input = json!({ "idempotencyKey": key, "corporateActionId": id });
+            app.gql(WITHDRAW, json!({ "input": input })).await
+        };
+        for _ in 0..2 {
+            // The same key returns the same action.
+            let withdrawn = withdraw("w1", &first).await;
+            assert_eq!(
+                withdrawn.entity("corporateActionWithdraw", "corporateAction"),
+                &json!({ "id": first, "kind": "SPLIT", "exOn": "2026-07-15" })
+            );
+        }
+        withdraw("w2", &renamed).await.entity("corporateActionWithdraw", "corporateAction");
+        let again = withdraw("w3", &first).await;
+        let error = again.user_error("corporateActionWithdraw");
+        assert_eq!((&error["code"], &error["path"]), (&json!("NOT_FOUND"), &json!(["corporateActionId"])));
+        let seen = "query($id: ID!) { node(id: $id) { id } corporateActions(first: 9) { edges { node { id } } } }";
+        let seen = async || app.gql(seen, json!({ "id": first })).await.data().clone();
+        assert_eq!(seen().await, json!({ "node": null, "corporateActions": { "edges": [] } }));
+
+        app.advance_to("2026-07-15T15:00:00Z").await;
+        assert_eq!(state(&app, &ada).await[0], ["5 300.00"]);
+        assert_eq!(order(&app, &buy).await, "NEW 2 50.00 -");
+        assert_eq!(entitlements(&app, &ada).await, Vec::<String>::new());
+
+        // What was withdrawn can be announced again; what was applied cannot be withdrawn.
+        let second = apply(&app, "3", "KO", "2026-07-16", split).await["id"].clone();
+        apply(&app, "4", "VTI", "2026-07-16", rename).await;
+        app.advance_to("2026-07-16T15:00:00Z").await;
+        let refused = withdraw("w4", &second).await;
+        assert_eq!(
+            refused.user_error("corporateActionWithdraw"),
+            &json!({ "code": "NOT_WITHDRAWABLE", "path": ["corporateActionId"],
+                "message": "The corporate action has already been applied." })
+        );
+        assert_eq!(state(&app, &ada).await[0], ["10 300.00"]);
+        let mut live = Socket::join(&app, Some(&app.key)).await;
+        let events = "subscription { events(after: \"0\") { type } }";
+        live.subscribe("1", events, json!({})).await;
+        let mut types = Vec::new();
+        while types.len() < 7 {
+            let kind = live.next().await["events"]["type"].as_str().unwrap().to_owned();
+            if kind.starts_with("CORPORATE_ACTION") {
+                types.push(kind.replace("CORPORATE_ACTION_", ""));
+            }
+        }
+        assert_eq!(
+            types,
+            ["ANNOUNCED", "ANNOUNCED", "WITHDRAWN", "WITHDRAWN", "ANNOUNCED", "ANNOUNCED", "APPLIED"]
+        );
+        require_sound_books(&app).await;
+    }
+
+    async fn an_account_with_a_dividend_to_be_paid_is_not_closed(app: TestApp) {
+        let ada = app.funded_customer("Ada", "100.00").await;
+        app.advance_to("2026-07-13T15:00:00Z").await;
+        app.quote("KO", "10.00", "10.00").await;
+        let bought = rest(&app, &ada, "BUY", "KO", "10", limit("10.00")).await;
+        assert_eq!(app.ended(&bought).await["status"], "FILLED");
+        apply(&app, "dividend", "KO", "2026-07-15", dividend("0.25", "2026-07-20")).await;
+        let nothing_left = json!({ "reverseSplit": { "newShares": 1, "oldShares": 10000, "wholeSharesOnly": true,
+            "cashInLieuPrice": { "amount": "0.01" } } });
+        apply(&app, "reverse", "KO", "2026-07-16", nothing_left).await;
+        app.advance_to("2026-07-16T15:00:00Z").await;
+        assert_eq!(app.balance(&ada.account_id).await, ["0.00", "0.00", "0.00"]);
+        assert_eq!(state(&app, &ada).await[0], ["0 0.00"]);
+        require_sound_books(&app).await;
+        let close = "mutation($id: ID!) { accountClose(input: { accountId: $id, reason: \"Moved\" }) { \
+            account { status } userErrors { code path message } } }";
+        let close = async || {
+            let answer = app.gql(close, json!({ "id": ada.account_id })).await;
+            answer.user_error("accountClose").clone()
+        };
+        let left = |what: &str| json!({ "code": "ACCOUNT_NOT_EMPTY", "path": ["accountId"],
+            "message": format!("The account still has {what}.") });
+        assert_eq!(close().await, left("a dividend to be paid"));
+        app.advance_to("2026-07-20T12:30:00Z").await;
+        assert_eq!(app.balance(&ada.account_id).await, ["2.50", "2.50", "2.50"]);
+        assert_eq!(close().await, left("cash or shares"));
+        require_sound_books(&app).await;
+    }
+}
