@@ -87,6 +87,7 @@ async fn unaltered_records_pass_the_audit() {
              checked signed heads of chains: 2\n\
              checked transfers: 1\n\
              checked fills: 2\n\
+             checked entitlements: 0\n\
              checked orders: 3\n\
              checked realized gains: 1\n\
              checked tax lots: 1\n\
