@@ -244,7 +244,10 @@ async fn crash_during_orders_loses_and_repeats_none() {
                 && printed.ends_with("waiting to be sealed: 0\nThe books add up and nothing was altered.\n"),
             "{printed}"
         );
-        assert!(printed.contains("checked fills: 200\nchecked entitlements: 0\nchecked orders: 200\n"), "{printed}");
+        assert!(
+            printed.contains("checked fills: 200\nchecked entitlements: 0\nchecked orders: 200\n"),
+            "{printed}"
+        );
     }
 }
 

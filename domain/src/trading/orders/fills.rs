@@ -84,10 +84,11 @@ async fn proceeds_to_cash(ctx: &CommandContext<'_>, entry: &mut Entry, account_i
 
 /// Returns the cents that wait for settlement: sales, and deposits that could be spent at once.
 pub async fn waiting(ctx: &CommandContext<'_>, account_id: Uuid) -> Result<i64> {
-    let text = "SELECT CAST(coalesce((SELECT sum(fill.amount - fill.sec_fee - fill.trading_activity_fee) FROM fill WHERE \
-        fill.account_id = $1 AND fill.side = 'sell' AND fill.settled_at IS NULL), 0) + coalesce((SELECT sum(transfer.instant_amount) FROM transfer WHERE \
-        transfer.partner_id = $2 AND transfer.account_id = $1 AND transfer.instant_amount > 0 AND transfer.status \
-        IN ('pending', 'submitted') AND transfer.presentments <= 1), 0) AS bigint) AS amount";
+    let text = "SELECT CAST(coalesce((SELECT sum(fill.amount - fill.sec_fee - fill.trading_activity_fee) FROM fill \
+        WHERE fill.account_id = $1 AND fill.side = 'sell' AND fill.settled_at IS NULL), 0) + coalesce((SELECT \
+        sum(transfer.instant_amount) FROM transfer WHERE transfer.partner_id = $2 AND transfer.account_id = $1 AND \
+        transfer.instant_amount > 0 AND transfer.status IN ('pending', 'submitted') AND transfer.presentments <= 1), \
+        0) AS bigint) AS amount";
     let values = [account_id.into(), ctx.partner.id.into()];
     let statement = Statement::from_sql_and_values(ctx.tx.get_database_backend(), text, values);
     let row = ctx.tx.query_one_raw(statement).await?;
