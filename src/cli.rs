@@ -7,7 +7,6 @@ mod export;
 mod instruments;
 mod keyring;
 mod market;
-mod migrating;
 mod partners;
 mod progress;
 mod rotate;
@@ -246,7 +245,7 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
             Command::Serve { empty } => serve::serve(&config, empty).await,
             Command::Migrate => {
                 let db = open(&config).await?;
-                migrating::migrate(&db, &config.database_url, None).await?;
+                migrate(&db, None).await?;
                 say("The database schema is up to date.").map(|()| ExitCode::SUCCESS)
             }
             Command::Keys { command } => keyring::run(&config, command).await,
@@ -304,6 +303,12 @@ async fn open_at(url: &str) -> Result<Db, CliError> {
     })
 }
 
+/// Runs the next migrations, all of them without `steps`. Processes that start at the same time wait for each other.
+async fn migrate(db: &Db, steps: Option<u32>) -> Result<(), CliError> {
+    let migrations = Migrator::up(db.for_migrations(), steps);
+    db.migrate(migrations).await.map_err(|error| cannot("migrate", &error))
+}
+
 /// Opens the database with the current schema: migrated in development, required to be up to date in
 /// production.
 async fn migrated(config: &Config) -> Result<Db, CliError> {
@@ -316,7 +321,7 @@ async fn migrated(config: &Config) -> Result<Db, CliError> {
             return Err(format!("{} migrations are pending; run `coffer migrate` first", pending.len()));
         }
     } else {
-        migrating::migrate(&db, &config.database_url, None).await?;
+        migrate(&db, None).await?;
     }
     Ok(db)
 }

@@ -5,9 +5,8 @@
 
 mod archive;
 
-use super::migrating::migrate;
 use super::progress::ProgressDisplay;
-use super::{CliError, audited, cannot, head_key, must_exist, open, open_at, say, time};
+use super::{CliError, audited, cannot, head_key, migrate, must_exist, open, open_at, say, time};
 use archive::{Archive, Manifest, Sum, TableEntry, Writer};
 use coffer::config::{Config, check_database_url};
 use domain::{
@@ -121,7 +120,7 @@ pub async fn restore(config: &Config, dir: &Path) -> Result<ExitCode, CliError> 
     let archive = Archive::open(dir)?;
     let manifest = archive.manifest();
     let db = open(config).await?;
-    prepare(&db, &config.database_url, &manifest.migrations).await?;
+    prepare(&db, &manifest.migrations).await?;
     let failed = |error: domain::Error| cannot("restore; nothing was restored", &error);
     let names: Vec<&str> = manifest.tables.iter().map(|table| table.name.as_str()).collect();
     let load = Load::begin(&db, &names).await.map_err(failed)?;
@@ -160,7 +159,7 @@ pub async fn restore(config: &Config, dir: &Path) -> Result<ExitCode, CliError> 
     }
     load.finish().await.map_err(failed)?;
     shown.end();
-    migrate(&db, &config.database_url, None).await?;
+    migrate(&db, None).await?;
     let (rows, documents) = (manifest.rows(), manifest.documents.len());
     say(&format!(
         "Restored {} tables, {rows} rows and {documents} documents from {}.",
@@ -220,7 +219,7 @@ pub async fn copy(config: &Config, to: &str) -> Result<ExitCode, CliError> {
     let migrations = migrations_of(&snapshot).await?;
     let tables = tables::all(&snapshot).await.map_err(reading)?;
     let db = open_at(to).await?;
-    prepare(&db, to, &migrations).await?;
+    prepare(&db, &migrations).await?;
     let failed = |error: domain::Error| cannot("copy; nothing was copied", &error);
     let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
     let load = Load::begin(&db, &names).await.map_err(failed)?;
@@ -236,7 +235,7 @@ pub async fn copy(config: &Config, to: &str) -> Result<ExitCode, CliError> {
         copied.push(rows);
     }
     load.finish().await.map_err(failed)?;
-    migrate(&db, to, None).await?;
+    migrate(&db, None).await?;
     drop(snapshot);
     say(&format!("Copied {} tables and {} rows.", names.len(), copied.iter().sum::<u64>()))?;
     say(&format!(
@@ -266,7 +265,7 @@ async fn migrations_of(snapshot: &ReadTransaction) -> Result<Vec<String>, CliErr
 }
 
 /// Runs these migrations on an empty database.
-async fn prepare(db: &Db, url: &str, migrations: &[String]) -> Result<(), CliError> {
+async fn prepare(db: &Db, migrations: &[String]) -> Result<(), CliError> {
     let ours: Vec<String> =
         Migrator::get_migration_files().iter().map(|migration| migration.name().to_owned()).collect();
     if !ours.starts_with(migrations) {
@@ -287,7 +286,7 @@ async fn prepare(db: &Db, url: &str, migrations: &[String]) -> Result<(), CliErr
     }
     let steps = u32::try_from(migrations.len() - there.len()).unwrap_or(u32::MAX);
     if steps > 0 {
-        migrate(db, url, Some(steps)).await?;
+        migrate(db, Some(steps)).await?;
     }
     Ok(())
 }

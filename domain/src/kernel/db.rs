@@ -2,6 +2,7 @@
 
 mod buffer;
 mod health;
+mod migrating;
 mod pending;
 mod pool;
 mod transaction;
@@ -21,6 +22,7 @@ use sea_orm::{
     sqlx::{ConnectOptions as _, postgres::PgConnectOptions, sqlite::SqliteConnectOptions},
 };
 use std::{
+    path::PathBuf,
     str::FromStr,
     sync::{
         Arc,
@@ -45,29 +47,33 @@ pub struct Db {
     pub read: Pool,
     writers: Pool,
     migrations: DatabaseConnection,
+    /// File beside a SQLite database that is locked while it is migrated.
+    lock_file: Option<PathBuf>,
     health: Arc<Health>,
 }
 
 impl Db {
     /// Opens the database at `url`; creates the SQLite file if it does not exist.
     pub async fn open(url: &str) -> Result<Self, DbErr> {
-        let (writers, to_write, to_read) = if url.starts_with("postgres") {
+        let (writers, to_write, to_read, lock_file) = if url.starts_with("postgres") {
             let options = parsed::<PgConnectOptions>(url)?;
             let to_read = postgres(options.clone()).options([
                 ("default_transaction_isolation", "repeatable read"),
                 ("default_transaction_read_only", "on"),
             ]);
-            (POSTGRES_WRITERS, Target::Postgres(postgres(options)), Target::Postgres(to_read))
+            (POSTGRES_WRITERS, Target::Postgres(postgres(options)), Target::Postgres(to_read), None)
         } else {
             let options = parsed::<SqliteConnectOptions>(url)?;
+            let lock_file = options.get_filename().with_added_extension("migrating");
             let to_read = sqlite(options.clone()).pragma("query_only", "ON");
-            (1, Target::Sqlite(sqlite(options)), Target::Sqlite(to_read))
+            (1, Target::Sqlite(sqlite(options)), Target::Sqlite(to_read), Some(lock_file))
         };
         let writers = Pool::open(to_write, writers).await?;
         Ok(Self {
             writers,
             read: Pool::open(to_read, READERS).await?,
             migrations: Database::connect(for_migrations(url)).await?,
+            lock_file,
             health: Arc::default(),
         })
     }
@@ -119,11 +125,6 @@ impl Db {
     /// Passes the text of every statement of the write pool to `seen`.
     pub fn watch_writes(&mut self, seen: impl Fn(&str) + Send + Sync + 'static) {
         self.writers.watch(seen);
-    }
-
-    /// Returns a connection for migrations, which may write.
-    pub const fn for_migrations(&self) -> &DatabaseConnection {
-        &self.migrations
     }
 
     /// Whether the database answers and accepts writes; returns within two seconds.
