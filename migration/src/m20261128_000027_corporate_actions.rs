@@ -33,8 +33,8 @@ CREATE TABLE corporate_action (
     symbol text,
     created_at {instant} NOT NULL,
     processed_at {instant},
-    CONSTRAINT corporate_action_has_dates CHECK (kind <> 'cash_dividend' OR (record_on IS NOT NULL AND pay_on IS \
-    NOT NULL AND ex_on <= record_on AND record_on <= pay_on)),
+    CONSTRAINT corporate_action_has_dates CHECK ((record_on IS NOT NULL) = (kind = 'cash_dividend') AND (pay_on IS \
+    NOT NULL) = (kind = 'cash_dividend')),
     CONSTRAINT corporate_action_has_terms CHECK ((per_share IS NOT NULL) = (kind = 'cash_dividend') AND \
     (new_shares IS NOT NULL) = (kind IN ('split', 'reverse_split')) AND (new_shares IS NULL) = (old_shares IS \
     NULL) AND (symbol IS NOT NULL) = (kind = 'symbol_change'))
@@ -55,6 +55,8 @@ CREATE TABLE entitlement (
     UNIQUE (corporate_action_id, account_id)
 ) {strict};
 CREATE INDEX entitlement_of_account ON entitlement (account_id, id);
+CREATE INDEX entitlement_of_action ON entitlement (corporate_action_id, id);
+CREATE INDEX position_of_instrument ON position (partner_id, instrument_id) WHERE quantity > 0;
 CREATE TABLE partner_symbol (
     partner_id {uuid} NOT NULL REFERENCES partner (id),
     instrument_id {uuid} NOT NULL REFERENCES instrument (id),
