@@ -542,6 +542,99 @@ async fn a_hold_of_an_ended_order_is_detected() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn altered_entitlements_and_fees_are_detected() {
+    const APPLY: &str = "mutation($input: CorporateActionApplyInput!) { corporateActionApply(input: $input) { \
+        corporateAction { id } userErrors { code path message } } }";
+    for app in TestApp::each_with(Options::default()).await {
+        let customer = app.funded_customer("Ada", "1000.00").await;
+        app.advance_to("2026-07-13T15:00:00Z").await;
+        app.quote("KO", "60.00", "60.00").await;
+        for (key, side, quantity) in [("buy", "BUY", "10"), ("sell", "SELL", "1")] {
+            let placed =
+                app.gql(ORDER_PLACE, json!({ "input": customer.order(key, side, "KO", quantity) })).await;
+            let id = placed.entity("orderPlace", "order")["id"].as_str().unwrap().to_owned();
+            assert_eq!(app.ended(&id).await["status"], "FILLED");
+        }
+        for (key, ex_on, terms) in [
+            (
+                "dividend",
+                "2026-07-15",
+                json!({ "cashDividend": { "perShare": { "amount": "0.25" }, "payOn": "2026-07-15" } }),
+            ),
+            (
+                "split",
+                "2026-07-16",
+                json!({ "split": { "newShares": 3, "oldShares": 2, "wholeSharesOnly": true,
+                    "cashInLieuPrice": { "amount": "40.00" } } }),
+            ),
+        ] {
+            let input = json!({ "idempotencyKey": key, "symbol": "KO", "exOn": ex_on, "terms": terms });
+            app.gql(APPLY, json!({ "input": input })).await.entity("corporateActionApply", "corporateAction");
+        }
+        app.advance_to("2026-07-17T15:00:00Z").await;
+        app.app.sequencer.caught_up().await;
+        let report = app.audit().await;
+        assert_eq!(report.wrong, None, "{report}");
+        let db = intruder(&app).await;
+        // Nine shares: 2.25 dollars, and 13 shares with 20 dollars for a half.
+        for (table, change, back, which, words) in [
+            (
+                "entitlement",
+                "cash = cash + 1",
+                "cash = cash - 1",
+                "cash = 225",
+                "its ledger movements sum to 2.25",
+            ),
+            (
+                "entitlement",
+                "quantity = quantity + 100000000",
+                "quantity = quantity - 100000000",
+                "cash = 225",
+                "has cash 2.25, the dividend of its shares is 2.50",
+            ),
+            (
+                "entitlement",
+                "new_quantity = new_quantity + 100000000",
+                "new_quantity = new_quantity - 100000000",
+                "cash = 2000",
+                "changed 5 shares, its ledger movements sum to 4",
+            ),
+            (
+                "lot_closing",
+                "proceeds = proceeds + 1",
+                "proceeds = proceeds - 1",
+                "entitlement_id IS NOT NULL",
+                "has cash 20.00, which is not that of its realized gains",
+            ),
+            (
+                "fill",
+                "sec_fee = sec_fee + 1",
+                "sec_fee = sec_fee - 1",
+                "side = 'sell'",
+                "has amount 59.99, its ledger movements sum to 60.00",
+            ),
+        ] {
+            let id = id_of(&db, table, "id", which).await;
+            let literal = match db.get_database_backend() {
+                DbBackend::Postgres => format!("'{id}'"),
+                _ => format!("X'{}'", id.simple()),
+            };
+            for (set, expected) in [(change, Some(words)), (back, None)] {
+                let changed = format!("UPDATE {table} SET {set} WHERE id = {literal}");
+                assert_eq!(db.execute_unprepared(&changed).await.unwrap().rows_affected(), 1);
+                let wrong = app.audit().await.wrong;
+                let ends = wrong.as_ref().zip(expected).map(|(wrong, words)| wrong.ends_with(words));
+                assert_eq!(
+                    (wrong.is_some(), ends),
+                    (expected.is_some(), expected.map(|_| true)),
+                    "{set}: {wrong:?}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn altered_amounts_whose_sum_exceeds_64_bits_are_detected() {
     for app in TestApp::each_with(Options { without_timers: true, ..Options::default() }).await {
         some_history(&app).await;

@@ -2,17 +2,21 @@
 
 use super::{AccountBalance, Audit, PAGE, derived::Books};
 use crate::{Result, kernel::events::EventType};
-use entity::{Money, Quantity, corporate_action, entitlement, ledger_account::LedgerKind, lot_closing};
+use entity::{Money, Quantity, Rate, corporate_action, entitlement, ledger_account::LedgerKind, lot_closing};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 impl<C: ConnectionTrait> Audit<'_, C> {
     /// Checks each entitlement against the movements of its event: what was paid, and the shares of a split. Checks
-    /// the realized gains of fractions against what was paid for them.
+    /// dividends against the shares, and the realized gains of fractions against what was paid for them.
     pub(super) async fn entitlements(&mut self, books: &Books<'_>) -> Result<()> {
+        let mut dividends: HashMap<Uuid, Rate> = HashMap::new();
         let mut splits: HashSet<Uuid> = HashSet::new();
         _ = walk!(self, corporate_action, row => {
+            if let Some(per_share) = row.per_share {
+                dividends.insert(row.id, per_share);
+            }
             if row.new_shares.is_some() {
                 splits.insert(row.id);
             }
@@ -36,6 +40,13 @@ impl<C: ConnectionTrait> Audit<'_, C> {
             if paid != due {
                 self.wrong(format!("entitlement {} has cash {}, its ledger movements sum to {}", row.id,
                     Money::from_units(due), Money::from_units(paid)));
+            }
+            let dividend = dividends.get(&row.corporate_action_id);
+            let dividend = dividend.and_then(|per_share| Money::per_share(row.quantity, *per_share));
+            let is_known = row.applied_at.is_some() || row.cash != Money::ZERO;
+            if let Some(dividend) = dividend.filter(|dividend| is_known && *dividend != row.cash) {
+                self.wrong(format!("entitlement {} has cash {}, the dividend of its shares is {dividend}", row.id,
+                    row.cash));
             }
             let added = moved(LedgerKind::Units);
             let is_split = splits.contains(&row.corporate_action_id);
