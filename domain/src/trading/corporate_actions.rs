@@ -56,7 +56,7 @@ pub struct ApplyCorporateAction {
     pub terms: Terms,
 }
 
-/// What happens to the shares.
+/// Terms of a corporate action.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub enum Terms {
     CashDividend { per_share: Rate, record_on: Option<NaiveDate>, pay_on: NaiveDate },
@@ -65,7 +65,7 @@ pub enum Terms {
     SymbolChange { symbol: String },
 }
 
-/// How many shares become how many.
+/// Ratio of a split: `old_shares` become `new_shares`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Ratio {
     pub new_shares: i64,
@@ -177,8 +177,9 @@ impl Ratio {
 /// Instruments belong to the installation, but accounts, clocks and prices to a partner, so an action is for the
 /// accounts of one partner, and each partner announces its own. That holds for a new symbol too.
 ///
-/// Entitled is whoever holds shares at the close before the ex-date: shares sold on the ex-date keep the entitlement,
-/// and shares bought on it have none. The ex-date begins at midnight in New York.
+/// Accounts that hold shares at the close before the ex-date are entitled: shares sold on the ex-date keep the
+/// entitlement, and shares bought on it have none. The ex-date begins at midnight in New York. A dividend is for each
+/// share before a split of the same ex-date.
 /// - A cash dividend is recorded on the ex-date, in dollars for each share, rounded half up to the cent for the
 ///   account, and paid into its cash at 08:30 in New York on the pay date, or reinvested when the market is open if
 ///   the account says so. A frozen account is paid in cash.
@@ -214,11 +215,12 @@ impl Command for ApplyCorporateAction {
     }
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<corporate_action::Model> {
-        clock::locked(ctx.tx, ctx.partner.id).await?;
+        // The clock may have moved while this waited for the lock.
+        let partner = clock::locked(ctx.tx, ctx.partner.id).await?;
         let instrument = instruments::named(ctx.app, Some(ctx.partner.id), &self.symbol)
             .await?
             .ok_or_else(|| Refusal::not_found("symbol"))?;
-        let today = ctx.today();
+        let today = calendar::new_york_date(clock::now_of(&partner));
         if self.ex_on <= today || today.checked_add_days(MAX_DAYS_AHEAD).is_some_and(|last| self.ex_on > last)
         {
             let text = "must be a later day within a year, because the close before it decides";

@@ -40,7 +40,7 @@ impl CorporateAction {
         self.0.id.into()
     }
 
-    /// Instrument that it is about.
+    /// Instrument of the corporate action.
     fn instrument(&self) -> One<Instrument> {
         One::of(self.0.instrument_id)
     }
@@ -71,17 +71,18 @@ impl CorporateAction {
         self.0.per_share.map(Money::from)
     }
 
-    /// Number of shares into which `oldShares` are split. Null if it is no split.
+    /// Number of shares into which `oldShares` are split. Null for other kinds.
     fn new_shares(&self) -> Option<i32> {
         self.0.new_shares.and_then(|shares| i32::try_from(shares).ok())
     }
 
-    /// Number of shares that become `newShares`. Null if it is no split.
+    /// Number of shares that become `newShares`. Null for other kinds.
     fn old_shares(&self) -> Option<i32> {
         self.0.old_shares.and_then(|shares| i32::try_from(shares).ok())
     }
 
-    /// Whether a split pays all fractions of a share in cash; otherwise only what is below four decimals is.
+    /// Whether a split pays all fractions of a share in cash. Otherwise only fractions smaller than 0.0001 share are
+    /// paid in cash. False for other kinds.
     fn whole_shares_only(&self) -> bool {
         self.0.is_whole_shares
     }
@@ -110,7 +111,7 @@ impl CorporateAction {
         self.0.created_at.into()
     }
 
-    /// Time when the accounts were recorded on the ex-date; null until then.
+    /// Time when the holdings of the accounts were recorded, at the start of the ex-date. Null until then.
     fn processed_at(&self) -> Option<DateTime> {
         self.0.processed_at.map(DateTime)
     }
@@ -162,12 +163,12 @@ impl Entitlement {
         self.0.quantity.into()
     }
 
-    /// Number of shares after a split. Null for a dividend.
+    /// Number of shares after a split, or at a change of the symbol. Null for a dividend.
     fn new_quantity(&self) -> Option<Decimal> {
         self.0.new_quantity.map(Decimal::from)
     }
 
-    /// Dividend, or what is paid in cash for fractions of shares.
+    /// Dividend, or the amount for fractions of shares; it is still to be paid until `appliedAt`.
     fn cash(&self) -> Money {
         self.0.cash.into()
     }
@@ -177,13 +178,13 @@ impl Entitlement {
         self.0.applied_at.map(DateTime)
     }
 
-    /// Order that reinvested the dividend. Null if it was not reinvested.
+    /// Order to reinvest the dividend, also if it was not filled. Null if none was placed.
     fn reinvestment(&self) -> Maybe<Order> {
         Maybe::of(self.0.reinvestment_id)
     }
 }
 
-/// What happens to the shares; set exactly one field.
+/// Terms of the corporate action; set exactly one field.
 #[derive(Clone, Debug, OneofObject)]
 pub enum CorporateActionTermsInput {
     /// A payment in cash for each share.
@@ -207,14 +208,14 @@ pub struct CashDividendInput {
     pay_on: Date,
 }
 
-/// How many shares become how many.
+/// Ratio of a split: `oldShares` become `newShares`.
 #[derive(Clone, Debug, InputObject)]
 pub struct SplitInput {
     /// Number of new shares, for example 3 if 2 shares become 3; at most 10,000.
     new_shares: i32,
     /// Number of old shares, for example 2 if 2 shares become 3; at most 10,000.
     old_shares: i32,
-    /// Whether all fractions of a share are paid in cash; otherwise only what is below four decimals is.
+    /// Whether all fractions of a share are paid in cash. Otherwise only fractions smaller than 0.0001 share are.
     #[graphql(default)]
     whole_shares_only: bool,
     /// Price of a share after the split, at which fractions are paid in cash. Required if there can be such fractions.

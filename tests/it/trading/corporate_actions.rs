@@ -623,6 +623,34 @@ on_both! {
         assert_eq!(order(&app, &buy).await, format!("NEW 4 {half} -"));
     }
 
+    async fn a_dividend_is_for_shares_before_a_split_of_the_same_day(app: TestApp) {
+        for (symbol, first) in [("KO", "dividend"), ("VTI", "split")] {
+            let ada = app.funded_customer(if symbol == "KO" { "Ada" } else { "Bob" }, "2000.00").await;
+            let day = if symbol == "KO" { 13 } else { 20 };
+            app.advance_to(&format!("2026-07-{day}T15:00:00Z")).await;
+            trade(&app, &ada, "BUY", symbol, "10", "70.00").await;
+            let buy = rest(&app, &ada, "BUY", symbol, "2", limit("60.00")).await;
+            let ex_on = format!("2026-07-{}", day + 2);
+            let second = if first == "dividend" { "split" } else { "dividend" };
+            for kind in [first, second] {
+                let terms = match kind {
+                    "dividend" => dividend("1.00", &ex_on),
+                    _ => json!({ "split": { "newShares": 2, "oldShares": 1 } }),
+                };
+                apply(&app, &format!("{symbol}-{kind}"), symbol, &ex_on, terms).await;
+            }
+            app.advance_to(&format!("{ex_on}T15:00:00Z")).await;
+            // 60 less 1 is 59, and half of that 29.50.
+            assert_eq!(order(&app, &buy).await, "NEW 4 29.50 -", "{symbol}");
+            let mut entitled = entitlements(&app, &ada).await;
+            entitled.sort();
+            let paid_at = format!("{ex_on}T12:30:00Z");
+            let split_at = format!("{ex_on}T04:00:00Z");
+            assert_eq!(entitled, [format!("10 - 10.00 {paid_at}"), format!("10 20 0.00 {split_at}")], "{symbol}");
+            require_sound_books(&app).await;
+        }
+    }
+
     async fn a_wash_sale_across_a_split_counts_shares_after_it(app: TestApp) {
         let ada = app.funded_customer("Ada", "2000.00").await;
         app.advance_to("2026-07-13T15:00:00Z").await;

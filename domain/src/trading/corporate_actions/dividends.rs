@@ -27,8 +27,8 @@ pub(super) fn paid_at(day: NaiveDate) -> DateTime<Utc> {
     calendar::at_new_york(day, 8, 30)
 }
 
-/// Pays a dividend into the cash of its account, whatever the status of the account is, and lets an account that says
-/// so reinvest it. Does nothing if it was paid.
+/// Pays a dividend into the cash of its account, even if the account is frozen, and schedules its reinvestment if the
+/// account reinvests dividends. Does nothing if it was paid.
 pub struct PayDividend;
 
 impl Due for PayDividend {

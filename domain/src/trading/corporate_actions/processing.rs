@@ -29,7 +29,8 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// Records the accounts that hold shares of the instrument, with their quantities, and those with open orders, and
-/// lets the action be applied to each of them. A new symbol is in force from then on.
+/// lets the action be applied to each of them. A new symbol is in force from then on. Dividends come before splits of
+/// the same day.
 pub struct ProcessCorporateAction;
 
 impl Due for ProcessCorporateAction {
@@ -44,30 +45,58 @@ impl Due for ProcessCorporateAction {
             ctx.schedule::<Self>(action_id, ctx.now).await;
             return Ok(());
         }
-        for (account_id, quantity) in concerned(ctx, &action).await? {
-            let entitlement = entitlement::Model {
-                id: ctx.app.ids.next(Kind::Entitlement),
-                partner_id: ctx.partner.id,
-                account_id,
-                corporate_action_id: action.id,
-                instrument_id: action.instrument_id,
-                quantity,
-                new_quantity: None,
-                cash: Money::ZERO,
-                applied_at: None,
-                reinvestment_id: None,
-            };
-            ctx.tx.insert(&entitlement).await;
-            ctx.schedule::<ApplyEntitlement>(entitlement.id, ctx.now).await;
+        if action.kind != ActionKind::CashDividend {
+            for dividend in waiting_dividends(ctx, &action).await? {
+                record(ctx, dividend).await?;
+            }
         }
-        if let Some(symbol) = &action.symbol {
-            instruments::rename(ctx, action.instrument_id, symbol).await?;
-        }
-        let mut row: corporate_action::ActiveModel = action.into();
-        row.processed_at = Set(Some(ctx.now));
-        ctx.tx.update(row).await?;
-        Ok(())
+        record(ctx, action).await
     }
+}
+
+/// Records who is entitled by an action, and schedules what it means for each account.
+async fn record(ctx: &CommandContext<'_>, action: corporate_action::Model) -> Result<()> {
+    for (account_id, quantity) in concerned(ctx, &action).await? {
+        let entitlement = entitlement::Model {
+            id: ctx.app.ids.next(Kind::Entitlement),
+            partner_id: ctx.partner.id,
+            account_id,
+            corporate_action_id: action.id,
+            instrument_id: action.instrument_id,
+            quantity,
+            new_quantity: None,
+            cash: Money::ZERO,
+            applied_at: None,
+            reinvestment_id: None,
+        };
+        ctx.tx.insert(&entitlement).await;
+        ctx.schedule::<ApplyEntitlement>(entitlement.id, ctx.now).await;
+    }
+    if let Some(symbol) = &action.symbol {
+        instruments::rename(ctx, action.instrument_id, symbol).await?;
+    }
+    let mut row: corporate_action::ActiveModel = action.into();
+    row.processed_at = Set(Some(ctx.now));
+    ctx.tx.update(row).await?;
+    Ok(())
+}
+
+/// Returns the dividends of the same instrument and ex-date that are not recorded yet. They are for each share before a
+/// split of that day, so orders are reduced by them first, whichever was announced first.
+async fn waiting_dividends(
+    ctx: &CommandContext<'_>,
+    action: &corporate_action::Model,
+) -> Result<Vec<corporate_action::Model>> {
+    use corporate_action::Column;
+    Ok(corporate_action::Entity::find()
+        .filter(Column::PartnerId.eq(ctx.partner.id))
+        .filter(Column::InstrumentId.eq(action.instrument_id))
+        .filter(Column::ExOn.eq(action.ex_on))
+        .filter(Column::Kind.eq(ActionKind::CashDividend))
+        .filter(Column::ProcessedAt.is_null())
+        .order_by_asc(Column::Id)
+        .all(ctx.tx)
+        .await?)
 }
 
 /// Returns the accounts with shares, and those with only open orders for the instrument, with the number of shares.

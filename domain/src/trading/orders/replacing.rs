@@ -11,7 +11,7 @@ use crate::{
         events::Event,
         ledger,
     },
-    trading::{market, restrictions::is_settled_cash_only},
+    trading::{instruments, market, restrictions::is_settled_cash_only},
 };
 use entity::{
     Price, Quantity, account,
@@ -158,11 +158,12 @@ impl ReplaceOrder {
                 Ok(too_expensive(cash.available() + proceeds + held, needed))
             }
             Side::Sell => {
-                let instrument = crate::trading::instruments::of_order(ctx.app, order).await?;
+                let instrument = instruments::of_order(ctx.app, order).await?;
                 let symbol = &instrument.symbol;
                 let units = ledger::find(ctx.tx, order.account_id, LedgerKind::Units, symbol).await?;
                 let free = units.map_or(0, |units| units.available()) + held;
-                Ok(too_many(Quantity::from_units(free), symbol, Quantity::from_units(needed)))
+                let shown = instruments::shown_symbol(ctx.app, Some(ctx.partner.id), instrument.id, symbol);
+                Ok(too_many(Quantity::from_units(free), &shown, Quantity::from_units(needed)))
             }
         }
     }
