@@ -272,7 +272,8 @@ impl Session {
                     frame = socket.recv() => {
                         (last_heard, pinged) = (Instant::now(), false);
                         match parse_frame(frame)? {
-                            Some(message) => self.handle(socket, message).await,
+                            // Boxed to keep the future of each socket small.
+                            Some(message) => Box::pin(self.handle(socket, message)).await,
                             None => Ok(()),
                         }
                     }

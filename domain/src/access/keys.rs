@@ -210,11 +210,17 @@ pub async fn still_valid(app: &App, actor: &Actor) -> Result<bool> {
         Who::User(user) => return sessions::still_valid(app, user).await,
         Who::Anonymous => return Ok(true),
     };
-    let (cache, key_id) = (app.feature::<Cache>(), key.key_id);
-    if let Some(valid) = cache.validity(&app.rights, key_id) {
+    let key_id = key.key_id;
+    if let Some(valid) = app.feature::<Cache>().validity(&app.rights, key_id) {
         return Ok(valid.holds());
     }
-    let own = app.clone();
+    // Boxed because each socket awaits this for each message, and hardly ever needs the read.
+    Box::pin(shared_validity(app, key_id)).await
+}
+
+/// Reads whether a key is valid, once for all that ask at the same time.
+async fn shared_validity(app: &App, key_id: Uuid) -> Result<bool> {
+    let (cache, own) = (app.feature::<Cache>(), app.clone());
     cache.reads.run(key_id, || async move { _ = read_validity(&own, key_id).await }).await;
     match cache.validity(&app.rights, key_id) {
         Some(valid) => Ok(valid.holds()),

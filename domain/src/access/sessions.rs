@@ -392,7 +392,8 @@ pub async fn still_valid(app: &App, user: &SignedInUser) -> Result<bool> {
     }
     let known = match app.feature::<Cache>().get(&app.rights, user.session_id) {
         Some(known) => Some(known),
-        None => read(app, user.session_id).await?,
+        // Boxed because each socket awaits this for each message, and hardly ever needs the read.
+        None => Box::pin(read(app, user.session_id)).await?,
     };
     Ok(known.is_some_and(|known| known.version == user.version))
 }
