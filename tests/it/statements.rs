@@ -10,6 +10,9 @@ const NESTED: &str = "query($n: Int!) { users(first: $n) { edges { node { id fir
     edges { node { id number
     orders(first: 5) { edges { node { id quantity status instrument { id symbol name } } } } } } } } } } }";
 
+const APPLY: &str = "mutation($input: CorporateActionApplyInput!) { corporateActionApply(input: $input) { \
+    corporateAction { id } userErrors { message } } }";
+
 /// Creates twenty users with one account each and one or two orders per account; returns the user ids.
 async fn twenty_users(app: &TestApp) -> Vec<String> {
     let mut customers = Vec::new();
@@ -100,6 +103,42 @@ on_both! {
             assert_eq!((orders.len(), own.count()), (n, n));
             // The orders, their fills, and the orders and accounts of the fills; instruments are in memory.
             assert_eq!(count_selects(&statements), 4, "{n}: {statements:#?}");
+        }
+    }
+
+    async fn the_entitlements_of_many_corporate_actions_are_read_in_one_statement(app: TestApp) {
+        twenty_users(&app).await;
+        for (symbol, per_share) in [("VTI", "0.10"), ("KO", "0.20"), ("VTI", "0.30")] {
+            let terms = json!({ "cashDividend": { "perShare": { "amount": per_share }, "payOn": "2026-07-20" } });
+            let input =
+                json!({ "idempotencyKey": per_share, "symbol": symbol, "exOn": "2026-07-15", "terms": terms });
+            app.gql(APPLY, json!({ "input": input })).await.entity("corporateActionApply", "corporateAction");
+        }
+        app.advance_to("2026-07-15T15:00:00Z").await;
+        let query = "query($n: Int!) { instruments(first: $n, orderBy: { field: SYMBOL, direction: DESC }) { edges { \
+            node { symbol corporateActions(first: 2) { edges { node { perShare { amount } entitlements(first: 3) { edges { \
+            node { quantity account { number } } } pageInfo { hasNextPage } } } } } } } } }";
+        let holders = |action: &Value| {
+            let entitlements = &action["node"]["entitlements"];
+            let own = entitlements["edges"].as_array().unwrap();
+            assert!(own.iter().all(|edge| edge["node"]["account"]["number"].is_string()));
+            let more = entitlements["pageInfo"]["hasNextPage"] == true;
+            (action["node"]["perShare"]["amount"].as_str().unwrap().to_owned(), own.len(), more)
+        };
+        for n in [2, 34] {
+            let (data, statements) = run_query(&app, query, json!({ "n": n })).await;
+            let found: Vec<_> = data["instruments"]["edges"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|edge| &edge["node"])
+                .flat_map(|node| node["corporateActions"]["edges"].as_array().unwrap().iter().map(holders))
+                .map(|(amount, holders, more)| format!("{amount} {holders} {more}"))
+                .collect();
+            let expected = ["0.30 3 true", "0.10 3 true", "0.20 3 true"];
+            assert_eq!(found, expected[..if n == 2 { 0 } else { 3 }], "{n}");
+            // The instruments, their actions, and if there are some, entitlements and accounts.
+            assert_eq!(count_selects(&statements), if n == 2 { 2 } else { 4 }, "{n}: {statements:#?}");
         }
     }
 

@@ -99,11 +99,8 @@ impl CorporateAction {
 
     /// What the accounts that the caller can see are entitled to, newest first. Empty before the ex-date.
     fn entitlements(&self, view: &Viewpoint, page: PageArgs) -> Result<ListOf<Entitlement>> {
-        let filters = vec![
-            Filter::is(entitlement::Column::CorporateActionId, self.0.id),
-            Filter::not_zero(entitlement::Column::Quantity),
-        ];
-        ListOf::all(view, &page, filters)
+        let filters = vec![Filter::not_zero(entitlement::Column::Quantity)];
+        ListOf::seen_under(view, self.0.id, &page, filters)
     }
 
     /// Time when it was announced.

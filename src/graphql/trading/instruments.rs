@@ -85,8 +85,7 @@ impl Instrument {
         if corporate_action::Entity::access(view.actor()).is_err() {
             return Ok(None);
         }
-        let of_instrument = Filter::is(corporate_action::Column::InstrumentId, self.0.id);
-        Ok(Some(ListOf::all(view, &page, vec![of_instrument])?))
+        Ok(Some(ListOf::seen_under(view, self.0.id, &page, Vec::new())?))
     }
 
     /// Current bid and ask. Null without credentials or while market prices are unavailable.
