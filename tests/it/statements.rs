@@ -142,6 +142,27 @@ on_both! {
         }
     }
 
+    async fn recording_a_corporate_action_reads_only_open_orders_of_its_instrument(app: TestApp) {
+        twenty_users(&app).await;
+        let input = json!({ "idempotencyKey": "1", "symbol": "VTI", "exOn": "2026-07-15",
+            "terms": { "cashDividend": { "perShare": { "amount": "0.10" }, "payOn": "2026-07-20" } } });
+        app.gql(APPLY, json!({ "input": input })).await.entity("corporateActionApply", "corporateAction");
+        app.written.lock().unwrap().clear();
+        app.advance_to("2026-07-15T15:00:00Z").await;
+        let written = app.written.lock().unwrap().clone();
+        let read = |table: &str| {
+            let start = format!("SELECT \"{table}\".\"account_id\"");
+            written.iter().filter(|sql| sql.starts_with(&start)).cloned().collect::<Vec<_>>()
+        };
+        let expected = [("orders", "orders_accepted"), ("orders", "orders_open"), ("position", "position_of_instrument")];
+        let found = [read("orders"), read("position")].concat();
+        assert_eq!(found.len(), expected.len(), "{written:#?}");
+        for (sql, (_, index)) in found.iter().zip(expected) {
+            let plan = plan(&app, sql).await;
+            assert!(plan.iter().any(|step| step.contains(index)), "{sql} {plan:#?}");
+        }
+    }
+
     async fn a_query_by_id_runs_one_statement(app: TestApp) {
         let ada = app.customer("Ada").await;
         let leaves = "query($id: ID!) { user(id: $id) { id firstName lastName email status \

@@ -23,7 +23,8 @@ use entity::{
     timer::TimerKind,
 };
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::LockType,
+    ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, LockType},
 };
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -104,15 +105,19 @@ async fn concerned(
     ctx: &CommandContext<'_>,
     action: &corporate_action::Model,
 ) -> Result<BTreeMap<Uuid, Quantity>> {
-    let orders = order::Entity::find()
-        .select_only()
-        .column(order::Column::AccountId)
-        .filter(order::Column::PartnerId.eq(ctx.partner.id))
-        .filter(order::Column::InstrumentId.eq(action.instrument_id))
-        .filter(order::Column::Status.is_in(OPEN))
-        .into_tuple::<Uuid>()
-        .all(ctx.tx)
-        .await?;
+    let mut found = BTreeMap::new();
+    for is_open in OPEN_BY_INDEX {
+        let orders = order::Entity::find()
+            .select_only()
+            .column(order::Column::AccountId)
+            .filter(order::Column::PartnerId.eq(ctx.partner.id))
+            .filter(order::Column::InstrumentId.eq(action.instrument_id))
+            .filter(Expr::cust(is_open))
+            .into_tuple::<Uuid>()
+            .all(ctx.tx)
+            .await?;
+        found.extend(orders.into_iter().map(|account_id| (account_id, Quantity::ZERO)));
+    }
     let positions = position::Entity::find()
         .select_only()
         .columns([position::Column::AccountId, position::Column::Quantity])
@@ -122,11 +127,12 @@ async fn concerned(
         .into_tuple::<(Uuid, Quantity)>()
         .all(ctx.tx)
         .await?;
-    let mut found: BTreeMap<_, _> =
-        orders.into_iter().map(|account_id| (account_id, Quantity::ZERO)).collect();
     found.extend(positions);
     Ok(found)
 }
+
+/// Open orders, as the partial indexes `orders_accepted` and `orders_open` say it.
+const OPEN_BY_INDEX: [&str; 2] = ["status = 'accepted'", "status IN ('new', 'partially_filled')"];
 
 const OPEN: [Status; 3] = [Status::Accepted, Status::New, Status::PartiallyFilled];
 
