@@ -142,6 +142,29 @@ on_both! {
         }
     }
 
+    async fn a_list_is_filtered_by_symbol_without_reading_instruments(app: TestApp) {
+        twenty_users(&app).await;
+        let query = "{ orders(first: 3, filter: { symbol: \"ko\" }) { edges { node { instrument { symbol } } } }
+            fills(first: 4, filter: { symbol: \"KO\" }) { edges { node { instrument { symbol } } } }
+            corporateActions(first: 1, filter: { symbol: \"KO\" }) { edges { node { id } } }
+            accounts(first: 2) { edges { node { orders(first: 1, filter: { symbol: \"VTI\" }) { edges { node { id } } }
+            taxLots(first: 1, filter: { symbol: \"VTI\" }) { edges { node { id } } } } } }
+            none: orders(first: 3, filter: { symbol: \"NONE\" }) { edges { node { id } } } }";
+        let (data, statements) = run_query(&app, query, json!({})).await;
+        let found = |list: &Value| list["edges"].as_array().unwrap().len();
+        assert_eq!([found(&data["orders"]), found(&data["fills"]), found(&data["none"])], [3, 4, 0]);
+        for list in ["orders", "fills"] {
+            for edge in data[list]["edges"].as_array().unwrap() {
+                assert_eq!(edge["node"]["instrument"]["symbol"], "KO");
+            }
+        }
+        for account in data["accounts"]["edges"].as_array().unwrap() {
+            assert_eq!([found(&account["node"]["orders"]), found(&account["node"]["taxLots"])], [1, 1]);
+        }
+        let about = |sql: &&String| sql.contains("partner_symbol") || sql.contains("FROM instrument");
+        assert_eq!(statements.iter().find(about), None);
+    }
+
     async fn recording_a_corporate_action_reads_only_open_orders_of_its_instrument(app: TestApp) {
         twenty_users(&app).await;
         let input = json!({ "idempotencyKey": "1", "symbol": "VTI", "exOn": "2026-07-15",

@@ -20,10 +20,13 @@ enum Condition {
     Is(&'static str, Uuid),
     /// The name of the table is needed to search by the index of each column.
     IsAnyOf(String, Vec<&'static str>, Uuid),
-    In(&'static str, &'static str, Uuid, String),
+    /// Text with the place `{}` of the id of the instrument with this symbol.
+    OfSymbol(&'static str, String),
+    OfInstrument(&'static str, Uuid),
     Equals(&'static str, String),
     StartsWith(Vec<&'static str>, String),
-    WordStartsWith(Vec<&'static str>, String),
+    /// In a text, `{partner}` is the place of the id of the partner.
+    WordStartsWith(Vec<&'static str>, Uuid, String),
     From(&'static str, DateTime<Utc>),
     Before(&'static str, DateTime<Utc>),
     NotZero(&'static str),
@@ -53,15 +56,26 @@ impl Filter {
         Self(Condition::IsAnyOf(table, names(columns), id))
     }
 
-    /// Returns the condition that the column has one of the values that a query returns. In the query, `{partner}` is
-    /// the place of the id of a partner, and after it `{}` that of a text.
-    pub(crate) fn in_query(
-        column: impl ColumnTrait,
-        query: &'static str,
-        partner_id: Uuid,
-        text: String,
-    ) -> Self {
-        Self(Condition::In(column.as_str(), query, partner_id, text))
+    /// Returns a condition in SQL with the place `{}` of the id of the instrument with this symbol. It matches nothing
+    /// until the instrument is known; see `instruments::resolved`.
+    pub(crate) fn of_symbol(condition: &'static str, symbol: &str) -> Self {
+        Self(Condition::OfSymbol(condition, symbol.to_owned()))
+    }
+
+    /// Returns the symbol of an instrument that is not known yet.
+    pub(crate) fn symbol(&self) -> Option<&str> {
+        match &self.0 {
+            Condition::OfSymbol(_, symbol) => Some(symbol),
+            _ => None,
+        }
+    }
+
+    /// Returns the condition with the id of its instrument.
+    pub(crate) fn of_instrument(&self, id: Uuid) -> Self {
+        match &self.0 {
+            Condition::OfSymbol(condition, _) => Self(Condition::OfInstrument(condition, id)),
+            _ => self.clone(),
+        }
     }
 
     /// Returns the condition that the column has this text. The case of ASCII letters does not matter.
@@ -75,10 +89,10 @@ impl Filter {
         Self(Condition::StartsWith(names(columns), text.to_ascii_lowercase()))
     }
 
-    /// Returns the condition that a word of one of the columns starts with this text. The case of ASCII
-    /// letters does not matter. No index serves it, so it is for short tables.
-    pub fn word_starts_with(columns: &[impl ColumnTrait], text: &str) -> Self {
-        Self(Condition::WordStartsWith(names(columns), text.to_ascii_lowercase()))
+    /// Returns the condition that a word of one of these texts in SQL starts with this text. The case of ASCII letters
+    /// does not matter. No index serves it, so it is for short tables.
+    pub(crate) fn word_starts_with(texts: &[&'static str], partner_id: Uuid, text: &str) -> Self {
+        Self(Condition::WordStartsWith(texts.to_vec(), partner_id, text.to_ascii_lowercase()))
     }
 
     /// Returns the condition that the column has this time or a later one.
@@ -110,10 +124,9 @@ impl Filter {
     pub fn sql(&self, backend: DbBackend, bind: &mut impl FnMut(Value) -> String) -> String {
         match &self.0 {
             // No stored text has control characters, and PostgreSQL refuses some of them as values.
-            Condition::In(_, _, _, text)
-            | Condition::Equals(_, text)
+            Condition::Equals(_, text)
             | Condition::StartsWith(_, text)
-            | Condition::WordStartsWith(_, text)
+            | Condition::WordStartsWith(_, _, text)
                 if text::has_control(text) =>
             {
                 "1 = 0".to_owned()
@@ -130,10 +143,8 @@ impl Filter {
                     .collect();
                 format!("id IN ({})", ids.join(" UNION ALL "))
             }
-            Condition::In(column, query, partner_id, text) => {
-                let query = query.replace("{partner}", &bind((*partner_id).into()));
-                format!("{column} IN ({})", query.replace("{}", &bind(text.clone().into())))
-            }
+            Condition::OfSymbol(..) => "1 = 0".to_owned(),
+            Condition::OfInstrument(condition, id) => condition.replace("{}", &bind((*id).into())),
             Condition::Equals(column, text) => {
                 format!("{} = {}", folded(backend, column), bind(text.clone().into()))
             }
@@ -142,11 +153,15 @@ impl Filter {
                 let (column, end) = (folded(backend, column), format!("{text}{}", char::MAX));
                 format!("({column} >= {} AND {column} < {})", bind(text.clone().into()), bind(end.into()))
             }),
-            Condition::WordStartsWith(columns, text) => any(columns, |column| {
+            Condition::WordStartsWith(texts, partner_id, text) => any(texts, |column| {
                 let position = if backend == DbBackend::Postgres { "strpos" } else { "instr" };
+                let column = match column.split_once("{partner}") {
+                    Some((before, after)) => format!("{before}{}{after}", bind((*partner_id).into())),
+                    None => (*column).to_owned(),
+                };
                 format!(
                     "{position}(' ' || {}, {}) > 0",
-                    folded(backend, column),
+                    folded(backend, &column),
                     bind(format!(" {text}").into())
                 )
             }),

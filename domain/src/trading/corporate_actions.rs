@@ -348,6 +348,6 @@ impl ApplyCorporateAction {
 }
 
 /// Returns the condition for the corporate actions of the instrument with this ticker symbol, in upper or lower case.
-pub fn of_symbol(partner_id: Option<uuid::Uuid>, symbol: &str) -> Filter {
-    instruments::with_symbol(Column::InstrumentId, partner_id, symbol)
+pub fn of_symbol(symbol: &str) -> Filter {
+    instruments::with_symbol(symbol)
 }

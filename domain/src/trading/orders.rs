@@ -273,15 +273,11 @@ pub async fn list(
 }
 
 /// Returns the condition for the orders for the instrument with this ticker symbol, in upper or lower case.
-pub fn of_symbol(partner_id: Option<Uuid>, symbol: &str) -> Filter {
-    instruments::with_symbol(order::Column::InstrumentId, partner_id, symbol)
+pub fn of_symbol(symbol: &str) -> Filter {
+    instruments::with_symbol(symbol)
 }
 
 /// Returns the condition for the fills in the instrument with this ticker symbol, in upper or lower case.
-pub fn fills_of_symbol(partner_id: Option<Uuid>, symbol: &str) -> Filter {
-    let query = "SELECT orders.id FROM orders JOIN instrument ON instrument.id = orders.instrument_id LEFT JOIN \
-                 partner_symbol ON partner_symbol.instrument_id = instrument.id AND partner_symbol.partner_id = \
-                 {partner} WHERE coalesce(partner_symbol.symbol, instrument.symbol) = {}";
-    let symbol = instruments::normalized(symbol);
-    Filter::in_query(fill::Column::OrderId, query, partner_id.unwrap_or_default(), symbol)
+pub fn fills_of_symbol(symbol: &str) -> Filter {
+    Filter::of_symbol("(SELECT instrument_id FROM orders WHERE orders.id = order_id) = {}", symbol)
 }

@@ -18,6 +18,7 @@ use domain::{
         pages::{Page, Slice},
         rows::{self, Under},
     },
+    trading::instruments,
 };
 use entity::positional::ColumnSet;
 pub use keyed::{
@@ -77,8 +78,9 @@ impl BatchLoader {
         } else {
             Under { columns: T::PARENTS, within: None }
         };
+        let filters = instruments::resolved(&self.app, self.actor.partner_id(), filters).await?;
         let connection = self.reader.connection().await?;
-        Ok(rows::under::<T::Entity>(&connection, under, parents, page, filters, columns).await?)
+        Ok(rows::under::<T::Entity>(&connection, under, parents, page, &filters, columns).await?)
     }
 
     /// Returns a page of the rows that the caller can see. Fails for callers without the scope.
@@ -93,8 +95,9 @@ impl BatchLoader {
             // Lets what the rows are shown with be as current as the rows.
             T::from_memory(&self.app, &[]).await?;
         }
+        let filters = instruments::resolved(&self.app, self.actor.partner_id(), filters).await?;
         let connection = self.reader.connection().await?;
-        Ok(rows::list::<T::Entity>(&connection, access_scope, page, filters, columns).await?)
+        Ok(rows::list::<T::Entity>(&connection, access_scope, page, &filters, columns).await?)
     }
 }
 

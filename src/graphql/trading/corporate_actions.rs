@@ -299,12 +299,11 @@ pub struct CorporateActionFilter {
 }
 
 impl CorporateActionFilter {
-    fn conditions(self, view: &Viewpoint) -> Vec<Filter> {
+    fn conditions(self) -> Vec<Filter> {
         let kinds = self.kinds.unwrap_or_default().into_iter().map(corporate_action::ActionKind::from);
-        let partner = view.actor().partner_id();
         [
             Filter::one_of(corporate_action::Column::Kind, kinds),
-            self.symbol.map(|symbol| rules::of_symbol(partner, &symbol)),
+            self.symbol.map(|symbol| rules::of_symbol(&symbol)),
         ]
         .into_iter()
         .flatten()
@@ -333,7 +332,7 @@ impl CorporateActionQuery {
         #[graphql(desc = "Filter for the corporate actions.")] filter: Option<CorporateActionFilter>,
         #[graphql(desc = "Sort order; newest first by default.")] order_by: Option<CorporateActionSort>,
     ) -> Result<Option<ListOf<CorporateAction>>> {
-        let filters = filter.unwrap_or_default().conditions(view);
+        let filters = filter.unwrap_or_default().conditions();
         Ok(Some(ListOf::sorted(view, &page, filters, order_by)?))
     }
 }

@@ -154,9 +154,9 @@ pub struct InstrumentFilter {
 }
 
 impl InstrumentFilter {
-    fn conditions(self) -> Vec<Filter> {
-        let columns = [instrument::Column::Symbol, instrument::Column::Name];
-        self.search.map(|text| Filter::word_starts_with(&columns, text.trim())).into_iter().collect()
+    fn conditions(self, view: &Viewpoint) -> Vec<Filter> {
+        let partner_id = view.actor().partner_id();
+        self.search.map(|text| instruments::matching(partner_id, &text)).into_iter().collect()
     }
 }
 
@@ -230,7 +230,7 @@ impl InstrumentQuery {
         #[graphql(desc = "Filter for the instruments.")] filter: Option<InstrumentFilter>,
         #[graphql(desc = "Sort order; by symbol by default.")] order_by: Option<InstrumentSort>,
     ) -> Result<Option<ListOf<Instrument>>> {
-        let filters = filter.unwrap_or_default().conditions();
+        let filters = filter.unwrap_or_default().conditions(view);
         Ok(Some(ListOf::sorted(view, &page, filters, order_by)?))
     }
 

@@ -3,14 +3,20 @@
 use crate::support::{Customer, ORDER_PLACE, TestApp, freeze_clock_at, on_both, socket::Socket};
 use chrono::{DateTime, Utc};
 use domain::{
+    Error,
     kernel::{
         actor::AccessScope,
         clock,
         command::CommandContext,
+        ids::Ids,
         scheduler::{self, Due},
     },
     providers::prices,
-    trading::{corporate_actions::ProcessCorporateAction, instruments},
+    trading::{
+        bars,
+        corporate_actions::ProcessCorporateAction,
+        instruments::{self, NewInstrument},
+    },
 };
 use entity::{
     Price, corporate_action,
@@ -452,6 +458,68 @@ on_both! {
         assert_eq!(state(&app, &ada).await[0], ["0 0.00"]);
         assert_eq!(entitlements(&app, &ada).await, ["5 5 0.00 2026-07-15T04:00:00Z"]);
         require_sound_books(&app).await;
+    }
+
+    async fn a_new_symbol_is_found_and_shown_everywhere(app: TestApp) {
+        let (_, theirs) = app.other_partner("another").await;
+        app.advance_to("2026-07-13T15:00:00Z").await;
+        apply(&app, "1", "KO", "2026-07-15", json!({ "symbolChange": { "symbol": "COKE" } })).await;
+        let import = async |symbol: &str| {
+            let all = instruments::built_in().into_iter();
+            let new = all.filter(|new| new.symbol == "KO").map(|ko| NewInstrument { symbol: symbol.to_owned(), ..ko });
+            match instruments::import(&app.app.db, Ids, new.collect()).await {
+                Ok(changes) => Ok(changes.added.len()),
+                Err(Error::Refused(refusal)) => Err(format!("{} {}", refusal.code.name(), refusal.text)),
+                Err(error) => panic!("{error:?}"),
+            }
+        };
+        let taken = "SYMBOL_TAKEN after a symbol change, other instruments have these symbols: COKE (KO of partner tests)";
+        assert_eq!(import("COKE").await, Err(taken.to_owned()));
+        app.advance_to("2026-07-15T15:00:00Z").await;
+        app.expire_caches();
+        assert_eq!(import("COKE").await, Err(taken.to_owned()));
+        assert_eq!((import("KO").await, import("NEW").await), (Ok(0), Ok(1)));
+
+        let search = "query($text: String!) { instruments(first: 9, filter: { search: $text }) { edges { node { symbol } \
+            } } }";
+        for (key, text, expected) in [
+            (&app.key, "coke", vec!["COKE"]),
+            (&app.key, "ko", vec![]),
+            (&app.key, "coca", vec!["COKE", "NEW"]),
+            (&theirs, "coke", vec![]),
+            (&theirs, "ko", vec!["KO"]),
+        ] {
+            let answer = app.gql_as(Some(key), search, json!({ "text": text })).await;
+            let mut found: Vec<_> =
+                nodes(&answer.data()["instruments"]).iter().map(|node| node["symbol"].clone()).collect();
+            found.sort_by_key(ToString::to_string);
+            assert_eq!(found, expected, "{text}");
+        }
+
+        app.quote("coke", "60.00", "60.00").await;
+        let push = "mutation($input: SandboxBarPushInput!) { sandboxBarPush(input: $input) { instrument { symbol } \
+            userErrors { message } } }";
+        let price = json!({ "amount": "60.00" });
+        let bar = json!({ "symbol": "coke", "startsAt": "2026-07-15T14:58:00Z", "open": price, "high": price, "low": price,
+            "close": price, "volume": "100" });
+        let pushed = app.gql(push, json!({ "input": bar })).await;
+        assert_eq!(pushed.entity("sandboxBarPush", "instrument")["symbol"], "COKE");
+        let events = entity::event::Entity::find().all(&app.app.db.read).await.unwrap();
+        for kind in ["sandbox.quote_set", "sandbox.bar_pushed"] {
+            let event = events.iter().find(|event| event.kind == kind).unwrap();
+            assert_eq!(serde_json::from_str::<Value>(&event.payload).unwrap()["symbol"], "COKE", "{kind}");
+        }
+        let import_bars = async |symbol: &str| {
+            let text = format!("symbol,time,open,high,low,close,volume\n{symbol},2026-07-15T14:59:00Z,60,60,60,60,1\n");
+            let file = bars::read(text.as_bytes()).unwrap();
+            match bars::import(&app.app.db, &app.partner, &file, &mut |_| ()).await {
+                Ok(imported) => Ok(imported.bars),
+                Err(Error::Refused(refusal)) => Err(refusal.text),
+                Err(error) => panic!("{error:?}"),
+            }
+        };
+        assert_eq!(import_bars("KO").await, Err("these symbols were not found: KO (line 2)".to_owned()));
+        assert_eq!(import_bars("COKE").await, Ok(1));
     }
 
     async fn bad_corporate_actions_are_refused_with_their_field(app: TestApp) {
