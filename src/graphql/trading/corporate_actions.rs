@@ -199,9 +199,11 @@ pub enum CorporateActionTermsInput {
 pub struct CashDividendInput {
     /// Dividend for each share, with at most six decimals, for example "0.2475".
     per_share: MoneyInput,
-    /// Record date, on or after the ex-date; the ex-date by default.
+    /// Record date, on or after the ex-date unless the payment is before it; by default the ex-date, or the date of the
+    /// payment if that is earlier.
     record_on: Option<Date>,
-    /// Date of the payment, on or after the record date.
+    /// Date of the payment, on or after the record date. If the dividend is at least 25 % of the price, this may be the
+    /// trading day before the ex-date; then the dividend is paid on the ex-date.
     pay_on: Date,
 }
 

@@ -313,6 +313,28 @@ on_both! {
         require_sound_books(&app).await;
     }
 
+    async fn a_dividend_of_a_quarter_of_the_price_has_its_ex_date_after_the_payment(app: TestApp) {
+        let ada = app.funded_customer("Ada", "1000.00").await;
+        let bob = app.funded_customer("Bob", "1000.00").await;
+        app.advance_to("2026-07-10T15:00:00Z").await;
+        trade(&app, &ada, "BUY", "KO", "4", "100.00").await;
+        // A Friday, after which the next trading day is Monday.
+        let action = apply(&app, "1", "KO", "2026-07-20", dividend("25.00", "2026-07-17")).await;
+        assert_eq!([&action["recordOn"], &action["payOn"], &action["exOn"]], ["2026-07-17", "2026-07-17", "2026-07-20"]);
+        app.advance_to("2026-07-17T15:00:00Z").await;
+        // Those who buy until the ex-date are entitled.
+        trade(&app, &ada, "SELL", "KO", "3", "100.00").await;
+        trade(&app, &bob, "BUY", "KO", "3", "100.00").await;
+        app.advance_to("2026-07-20T12:29:59Z").await;
+        assert_eq!(entitlements(&app, &ada).await, ["1 - 25.00 -"]);
+        assert_eq!((power(&app, &ada).await, power(&app, &bob).await), ("900.00".to_owned(), "700.00".to_owned()));
+        app.advance_to("2026-07-20T12:30:00Z").await;
+        assert_eq!(entitlements(&app, &ada).await, ["1 - 25.00 2026-07-20T12:30:00Z"]);
+        assert_eq!(entitlements(&app, &bob).await, ["3 - 75.00 2026-07-20T12:30:00Z"]);
+        assert_eq!((power(&app, &ada).await, power(&app, &bob).await), ("925.00".to_owned(), "775.00".to_owned()));
+        require_sound_books(&app).await;
+    }
+
     async fn a_split_changes_quantities_and_keeps_the_cost(app: TestApp) {
         let ada = app.funded_customer("Ada", "5000.00").await;
         app.advance_to("2026-07-13T15:00:00Z").await;
@@ -537,6 +559,7 @@ on_both! {
         apply(&app, "another", "KO", "2026-07-15", dividend("2.00", "2026-07-20")).await;
         apply(&app, "split", "KO", "2026-07-15", split(2, 1)).await;
         let paid = "2026-07-20";
+        app.quote("VTI", "100.00", "100.00").await;
         for (number, (symbol, ex_on, terms, code, path)) in [
             ("NONE", "2026-07-15", split(2, 1), "NOT_FOUND", "symbol"),
             (" ", "2026-07-15", split(2, 1), "REQUIRED", "symbol"),
@@ -546,7 +569,10 @@ on_both! {
             ("VTI", "2026-07-11", dividend("1.00", paid), "INVALID", "exOn"),
             ("VTI", "2027-07-14", split(2, 1), "INVALID", "exOn"),
             ("VTI", "2026-07-15", record, "INVALID", "terms.cashDividend.recordOn"),
-            ("VTI", "2026-07-15", dividend("1.00", "2026-07-14"), "INVALID", "terms.cashDividend.payOn"),
+            ("VTI", "2026-07-15", dividend("1.00", "2026-07-13"), "INVALID", "terms.cashDividend.payOn"),
+            // The trading day before the ex-date, for a dividend of less than 25 % of the price.
+            ("VTI", "2026-07-15", dividend("24.999999", "2026-07-14"), "INVALID", "terms.cashDividend.payOn"),
+            ("VTI", "2026-07-15", dividend("1000.00", "2026-07-13"), "INVALID", "terms.cashDividend.payOn"),
             ("VTI", "2026-07-15", dividend("0", paid), "INVALID", "terms.cashDividend.perShare"),
             ("VTI", "2026-07-15", dividend("-1", paid), "INVALID", "terms.cashDividend.perShare"),
             ("VTI", "2026-07-15", dividend("0.0000001", paid), "INVALID", "terms.cashDividend.perShare.amount"),

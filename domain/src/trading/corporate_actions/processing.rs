@@ -23,7 +23,8 @@ use entity::{
     timer::TimerKind,
 };
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ActiveValue::Set,
+    ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, LockType},
 };
 use std::collections::BTreeMap;
@@ -284,7 +285,7 @@ async fn record_dividend(
         return applied(ctx, entitlement, action, None, Money::ZERO, ctx.event()).await;
     }
     let pay_on = action.pay_on.ok_or_else(|| Error::broken("a dividend has no pay date"))?;
-    ctx.schedule::<PayDividend>(entitlement.id, dividends::paid_at(pay_on)).await;
+    ctx.schedule::<PayDividend>(entitlement.id, dividends::paid_at(Ord::max(pay_on, action.ex_on))).await;
     let mut row: entitlement::ActiveModel = entitlement.into();
     row.cash = Set(cash);
     ctx.tx.update(row).await?;
