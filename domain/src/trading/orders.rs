@@ -36,7 +36,8 @@ mod routing;
 pub mod state;
 pub(super) mod ticks;
 
-use decision::{CASH, Decision, View, cash_for, require_open, too_expensive, too_many, worth};
+pub(super) use decision::Decision;
+use decision::{CASH, View, cash_for, require_open, too_expensive, too_many, worth};
 
 pub use fills::SettleTrade;
 pub use preview::{Preview, preview};
@@ -141,6 +142,14 @@ impl Command for PlaceOrder {
     }
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<order::Model> {
+        let decision = self.decide(ctx).await?;
+        self.accept(ctx, decision).await
+    }
+}
+
+impl PlaceOrder {
+    /// Decides about the order: locks the account and its cash, and changes nothing if the order is refused.
+    pub(super) async fn decide(&self, ctx: &CommandContext<'_>) -> Result<Decision> {
         let account_id = match self.account_id {
             Some(id) => id,
             None => accounts::only_one(ctx.tx, ctx.access_scope).await?,
@@ -150,7 +159,12 @@ impl Command for PlaceOrder {
             Side::Sell => &[],
         };
         let (account, cash) = accounts::usable_with_cash(ctx.tx, ctx.access_scope, account_id, kinds).await?;
-        let Decision { order, instrument, holds, .. } = View::of(ctx).decide(self, account, &cash).await?;
+        View::of(ctx).decide(self, account, &cash).await
+    }
+
+    /// Places an order that was accepted. If it fails, the transaction must be rolled back.
+    pub(super) async fn accept(&self, ctx: &CommandContext<'_>, decision: Decision) -> Result<order::Model> {
+        let Decision { order, instrument, holds, .. } = decision;
         let mut entry = Entry::default();
         let mut event = ctx.event();
         for (ledger_account, amount) in &holds {
@@ -166,9 +180,7 @@ impl Command for PlaceOrder {
         event.record(ctx.tx, Event::OrderAccepted(OrderState::of(&order, &shown))).await?;
         Ok(order)
     }
-}
 
-impl PlaceOrder {
     fn check_size(&self) -> Result<()> {
         match (self.quantity, self.notional) {
             (Some(quantity), None) => check_quantity(quantity),

@@ -313,6 +313,40 @@ on_both! {
         require_sound_books(&app).await;
     }
 
+    async fn a_dividend_that_was_spent_is_not_reinvested(app: TestApp) {
+        let ada = app.funded_customer("Ada", "1000.00").await;
+        app.advance_to("2026-07-13T15:00:00Z").await;
+        trade(&app, &ada, "BUY", "KO", "10", "60.00").await;
+        let update = "mutation($input: AccountUpdateInput!) { accountUpdate(input: $input) { account { id } \
+            userErrors { code path message } } }";
+        let input = json!({ "accountId": ada.account_id, "patch": { "dividendOption": "REINVEST" } });
+        app.gql(update, json!({ "input": input })).await.entity("accountUpdate", "account");
+        let hours = async |hours: &str| {
+            let set = "mutation($hours: MarketHours!) { sandboxMarketHoursSet(input: { marketHours: $hours }) { \
+                userErrors { message } } }";
+            let answer = app.gql(set, json!({ "hours": hours })).await;
+            assert_eq!(answer.data()["sandboxMarketHoursSet"]["userErrors"], json!([]));
+        };
+        hours("NYSE").await;
+        apply(&app, "1", "KO", "2026-07-15", dividend("6.30", "2026-07-17")).await;
+        app.advance_to("2026-07-17T12:30:00Z").await;
+        assert_eq!(power(&app, &ada).await, "463.00");
+        // The reinvestment waits for the exchange; meanwhile an order holds what was paid.
+        hours("ALWAYS_OPEN").await;
+        let buy = rest(&app, &ada, "BUY", "KO", "9", limit("50.00")).await;
+        assert_eq!(power(&app, &ada).await, "13.00");
+        app.advance_to("2026-07-17T13:31:00Z").await;
+        let answer = app.gql(ENTITLEMENTS, json!({ "id": ada.account_id })).await;
+        assert_eq!(nodes(&answer.data()["account"]["entitlements"])[0]["reinvestment"], Value::Null);
+        assert_eq!((order(&app, &buy).await, power(&app, &ada).await), ("NEW 9 50.00 -".into(), "13.00".into()));
+        assert_eq!(state(&app, &ada).await[0], ["10 600.00"]);
+        let waiting = timer::Entity::find().filter(timer::Column::Kind.eq(TimerKind::DividendReinvest));
+        assert!(waiting.all(&app.app.db.read).await.unwrap().is_empty());
+        let orders = entity::order::Entity::find().all(&app.app.db.read).await.unwrap();
+        assert_eq!(orders.len(), 2);
+        require_sound_books(&app).await;
+    }
+
     async fn a_dividend_of_a_quarter_of_the_price_has_its_ex_date_after_the_payment(app: TestApp) {
         let ada = app.funded_customer("Ada", "1000.00").await;
         let bob = app.funded_customer("Bob", "1000.00").await;
