@@ -7,7 +7,7 @@
 
 mod dividends;
 mod processing;
-mod rules;
+pub mod rules;
 mod splits;
 
 pub use dividends::{PayDividend, ReinvestDividend};
@@ -26,12 +26,13 @@ use crate::{
 };
 use chrono::{Days, NaiveDate};
 use entity::{
-    Kind, Price, Rate, account,
+    Kind, Price, Quantity, Rate, account,
     corporate_action::{self, ActionKind, Column},
     entitlement, instrument,
     partner::{self, Mode},
+    position,
 };
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect, sea_query::ExprTrait};
 use serde::Serialize;
 
 /// Corporate actions are visible to the partner and all of its users: they are public.
@@ -255,6 +256,7 @@ impl Command for ApplyCorporateAction {
             return Err(Refusal::invalid("exOn", text).into());
         }
         self.require_large(ctx, &partner, &instrument).await?;
+        self.require_fitting(ctx, instrument.id).await?;
         let action = self.announced(ctx, instrument.id);
         self.require_new(ctx, &action).await?;
         if let Some(symbol) = &action.symbol
@@ -336,6 +338,27 @@ impl ApplyCorporateAction {
         Err(Refusal::invalid("terms.cashDividend.payOn", text).into())
     }
 
+    /// Refuses a split after which the shares of all accounts together would exceed 64 bits.
+    async fn require_fitting(&self, ctx: &CommandContext<'_>, instrument_id: uuid::Uuid) -> Result<()> {
+        let Terms::Split(Ratio { new_shares, old_shares, .. }) = self.terms else { return Ok(()) };
+        use position::Column;
+        let held: Option<Option<i64>> = position::Entity::find()
+            .select_only()
+            .column_as(Column::Quantity.sum().cast_as("bigint"), "held")
+            .filter(Column::PartnerId.eq(ctx.partner.id))
+            .filter(Column::InstrumentId.eq(instrument_id))
+            .filter(Column::Quantity.gt(0_i64))
+            .into_tuple()
+            .one(ctx.tx)
+            .await?;
+        let held = Quantity::from_units(held.flatten().unwrap_or(0));
+        if rules::split(held, (new_shares, old_shares), false).is_some() {
+            return Ok(());
+        }
+        let text = format!("is too large for the {held} shares of the accounts");
+        Err(Refusal::invalid("terms.split.newShares", text).into())
+    }
+
     fn announced(&self, ctx: &CommandContext<'_>, instrument_id: uuid::Uuid) -> corporate_action::Model {
         let mut action = corporate_action::Model {
             id: ctx.app.ids.next(Kind::CorporateAction),
@@ -353,6 +376,7 @@ impl ApplyCorporateAction {
             symbol: None,
             created_at: ctx.now,
             processed_at: None,
+            processed_id: None,
         };
         match &self.terms {
             Terms::CashDividend { per_share, record_on, pay_on } => {

@@ -58,6 +58,7 @@ impl Due for ProcessCorporateAction {
 
 /// Records who is entitled by an action, and schedules what it means for each account.
 async fn record(ctx: &CommandContext<'_>, action: corporate_action::Model) -> Result<()> {
+    let processed_id = ctx.app.ids.next(Kind::CorporateAction);
     for (account_id, quantity) in concerned(ctx, &action).await? {
         let entitlement = entitlement::Model {
             id: ctx.app.ids.next(Kind::Entitlement),
@@ -79,6 +80,7 @@ async fn record(ctx: &CommandContext<'_>, action: corporate_action::Model) -> Re
     }
     let mut row: corporate_action::ActiveModel = action.into();
     row.processed_at = Set(Some(ctx.now));
+    row.processed_id = Set(Some(processed_id));
     ctx.tx.update(row).await?;
     Ok(())
 }
@@ -199,8 +201,8 @@ async fn open_orders(ctx: &CommandContext<'_>, entitlement: &entitlement::Model)
     Ok(orders)
 }
 
-/// Splits the shares of an account and adjusts or cancels its orders, whenever they were placed. Sales come to no more
-/// shares than the account has afterwards; later orders are reduced first.
+/// Splits the shares of an account and adjusts or cancels the orders that were placed before the accounts were recorded.
+/// Sales come to no more shares than the account has afterwards; later orders are reduced first.
 async fn split(
     ctx: &CommandContext<'_>,
     action: &corporate_action::Model,
@@ -216,17 +218,22 @@ async fn split(
         .into_iter()
         .map(|working| {
             let (order, symbol) = (&working.order, &working.instrument.symbol);
+            // An order of later knows the split; it only has to fit to what is left.
+            let is_later = action.processed_id.is_some_and(|id| order.id > id);
+            let ratio = if is_later { (1, 1) } else { ratio };
             let is_sale = order.side == Side::Sell;
             let held = if is_sale {
-                rules::multiplied(Quantity::from_units(working.held()), ratio, left)
+                let held = Quantity::from_units(working.held());
+                rules::multiplied(held, ratio, Some(left)).unwrap_or_default()
             } else {
                 Quantity::ZERO
             };
             let outcome = match action.kind {
-                ActionKind::ReverseSplit => Adjusted::Canceled,
+                ActionKind::ReverseSplit if !is_later => Adjusted::Canceled,
                 _ if is_sale && !held.is_positive() => Adjusted::Canceled,
-                _ if is_sale => rules::on_split(order, symbol, ratio, held),
-                _ => rules::on_split(order, symbol, ratio, MANY),
+                _ if is_later && (!is_sale || held.units() == working.held()) => Adjusted::Unchanged,
+                _ if is_sale => rules::on_split(order, symbol, ratio, Some(held)),
+                _ => rules::on_split(order, symbol, ratio, None),
             };
             if outcome != Adjusted::Canceled {
                 left = left.minus(held).unwrap_or_default();
@@ -253,8 +260,6 @@ async fn adjust_all(ctx: &CommandContext<'_>, orders: Vec<(Working, Adjusted, Qu
     }
     Ok(())
 }
-
-const MANY: Quantity = Quantity::from_units(i64::MAX);
 
 /// Changes or cancels an order; `shares` are those that a sale holds then.
 async fn adjust(
