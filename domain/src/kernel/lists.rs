@@ -3,7 +3,7 @@
 use super::{command::Identified, ids, pages::Page, text, visible::Visible};
 use crate::{Error, Result};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use entity::Kind;
 use sea_orm::{ActiveEnum, ColumnTrait, ColumnType, DbBackend, EntityTrait, IdenStatic, ModelTrait, Value};
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,8 @@ enum Condition {
     WordStartsWith(Vec<&'static str>, Uuid, String),
     From(&'static str, DateTime<Utc>),
     Before(&'static str, DateTime<Utc>),
+    FromDay(&'static str, NaiveDate),
+    BeforeDay(&'static str, NaiveDate),
     NotZero(&'static str),
     Null(&'static str),
     Bytes(&'static str, Vec<u8>),
@@ -105,6 +107,16 @@ impl Filter {
         Self(Condition::Before(column.as_str(), time))
     }
 
+    /// Returns the condition that the column has this day or a later one.
+    pub fn from_day(column: impl ColumnTrait, day: NaiveDate) -> Self {
+        Self(Condition::FromDay(column.as_str(), day))
+    }
+
+    /// Returns the condition that the column has an earlier day than this.
+    pub fn before_day(column: impl ColumnTrait, day: NaiveDate) -> Self {
+        Self(Condition::BeforeDay(column.as_str(), day))
+    }
+
     /// Returns the condition that the column is not zero.
     pub fn not_zero(column: impl ColumnTrait) -> Self {
         Self(Condition::NotZero(column.as_str()))
@@ -167,6 +179,8 @@ impl Filter {
             }),
             Condition::From(column, time) => format!("{column} >= {}", bind((*time).into())),
             Condition::Before(column, time) => format!("{column} < {}", bind((*time).into())),
+            Condition::FromDay(column, day) => format!("{column} >= {}", bind((*day).into())),
+            Condition::BeforeDay(column, day) => format!("{column} < {}", bind((*day).into())),
             Condition::NotZero(column) => format!("{column} <> 0"),
             Condition::Null(column) => format!("{column} IS NULL"),
             Condition::Bytes(column, bytes) => format!("{column} = {}", bind(bytes.clone().into())),
@@ -188,7 +202,7 @@ fn folded(backend: DbBackend, column: &str) -> String {
     }
 }
 
-/// Value of a column that a list is sorted by.
+/// Value of a column that a list is sorted by; a day as text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum SortKey {
@@ -196,11 +210,13 @@ pub enum SortKey {
     Text(String),
 }
 
-impl From<SortKey> for Value {
-    fn from(key: SortKey) -> Self {
-        match key {
-            SortKey::Number(number) => number.into(),
-            SortKey::Text(text) => text.into(),
+impl SortKey {
+    /// Returns the value as it is compared with the column.
+    pub(super) fn value(&self, column: impl ColumnTrait) -> Value {
+        match self {
+            Self::Number(number) => (*number).into(),
+            Self::Text(text) if is_day(column) => text.parse::<NaiveDate>().ok().into(),
+            Self::Text(text) => text.clone().into(),
         }
     }
 }
@@ -249,7 +265,8 @@ impl<C: ColumnTrait> SortedPage<C> {
         let key = |column: &C| match row.get(*column) {
             Value::BigInt(Some(number)) => Ok(SortKey::Number(number)),
             Value::String(Some(text)) => Ok(SortKey::Text(text.to_ascii_lowercase())),
-            _ => Err(Error::broken("a list is sorted by a column that is neither a text nor a number")),
+            Value::ChronoDate(Some(day)) => Ok(SortKey::Text(day.to_string())),
+            _ => Err(Error::broken("a list is sorted by a column that is no text, number or day")),
         };
         let keys = self.columns.iter().map(key).collect::<Result<Vec<_>>>()?;
         let parts = serde_json::to_vec(&(names(self.columns), keys, row.id()))
@@ -283,13 +300,18 @@ fn names(columns: &[impl ColumnTrait]) -> Vec<&'static str> {
 fn fit<C: ColumnTrait>(keys: &[SortKey], columns: &[C]) -> bool {
     keys.len() == columns.len()
         && keys.iter().zip(columns).all(|(key, column)| match key {
-            SortKey::Number(_) => !is_text(*column),
+            SortKey::Number(_) => !is_text(*column) && !is_day(*column),
+            SortKey::Text(text) if is_day(*column) => text.parse::<NaiveDate>().is_ok(),
             SortKey::Text(_) => is_text(*column),
         })
 }
 
 fn is_text(column: impl ColumnTrait) -> bool {
     matches!(column.def().get_column_type(), ColumnType::Text | ColumnType::String(_))
+}
+
+fn is_day(column: impl ColumnTrait) -> bool {
+    matches!(column.def().get_column_type(), ColumnType::Date)
 }
 
 fn sort_text<E: Visible + Default>(backend: DbBackend, column: E::Column) -> String {

@@ -75,8 +75,8 @@ pub async fn list<E: Table>(
     {
         let Some(bound) = bound else { continue };
         sql.push(&format!(" AND ({}) {} (", sorted_by.join(", "), if is_above { ">" } else { "<" }));
-        for key in keys {
-            sql.bind(key.clone());
+        for (key, column) in keys.iter().zip(page.columns) {
+            sql.bind(key.value(*column));
             sql.push(", ");
         }
         sql.bind(bound);

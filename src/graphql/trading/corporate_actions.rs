@@ -298,18 +298,27 @@ pub struct CorporateActionFilter {
     kinds: Option<Vec<CorporateActionKind>>,
     /// Only actions of the instrument with this ticker symbol, case-insensitive.
     symbol: Option<String>,
+    /// Only actions with this ex-date or a later one.
+    ex_from: Option<Date>,
+    /// Only actions with an earlier ex-date.
+    ex_before: Option<Date>,
 }
 
 impl CorporateActionFilter {
-    fn conditions(self) -> Vec<Filter> {
+    fn conditions(self) -> domain::Result<Vec<Filter>> {
+        let day = |day: Option<Date>, field: &str| day.map(|day| parsed(&day, field)).transpose();
+        let (from, before) =
+            domain::both(day(self.ex_from, "filter.exFrom"), day(self.ex_before, "filter.exBefore"))?;
         let kinds = self.kinds.unwrap_or_default().into_iter().map(corporate_action::ActionKind::from);
-        [
+        Ok([
             Filter::one_of(corporate_action::Column::Kind, kinds),
             self.symbol.map(|symbol| rules::of_symbol(&symbol)),
+            from.map(|day| Filter::from_day(corporate_action::Column::ExOn, day)),
+            before.map(|day| Filter::before_day(corporate_action::Column::ExOn, day)),
         ]
         .into_iter()
         .flatten()
-        .collect()
+        .collect())
     }
 }
 
@@ -318,6 +327,8 @@ sort_by!(
     CorporateActionSort, CorporateActionSortField of corporate_action, default AnnouncedAt Desc {
         /// Time when the action was announced.
         AnnouncedAt [],
+        /// Ex-date.
+        ExOn [ExOn],
     }
 );
 
@@ -334,7 +345,7 @@ impl CorporateActionQuery {
         #[graphql(desc = "Filter for the corporate actions.")] filter: Option<CorporateActionFilter>,
         #[graphql(desc = "Sort order; newest first by default.")] order_by: Option<CorporateActionSort>,
     ) -> Result<Option<ListOf<CorporateAction>>> {
-        let filters = filter.unwrap_or_default().conditions();
+        let filters = filter.unwrap_or_default().conditions()?;
         Ok(Some(ListOf::sorted(view, &page, filters, order_by)?))
     }
 }
