@@ -32,7 +32,10 @@ use entity::{
     partner::{self, Mode},
     position,
 };
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect, sea_query::ExprTrait};
+use sea_orm::{
+    ColumnTrait, EntityTrait, QueryFilter, QuerySelect,
+    sea_query::{Expr, ExprTrait},
+};
 use serde::Serialize;
 
 /// Corporate actions are visible to the partner and all of its users: they are public.
@@ -340,14 +343,14 @@ impl ApplyCorporateAction {
 
     /// Refuses a split after which the shares of all accounts together would exceed 64 bits.
     async fn require_fitting(&self, ctx: &CommandContext<'_>, instrument_id: uuid::Uuid) -> Result<()> {
-        let Terms::Split(Ratio { new_shares, old_shares, .. }) = self.terms else { return Ok(()) };
         use position::Column;
+        let Terms::Split(Ratio { new_shares, old_shares, .. }) = self.terms else { return Ok(()) };
         let held: Option<Option<i64>> = position::Entity::find()
             .select_only()
             .column_as(Column::Quantity.sum().cast_as("bigint"), "held")
             .filter(Column::PartnerId.eq(ctx.partner.id))
             .filter(Column::InstrumentId.eq(instrument_id))
-            .filter(Column::Quantity.gt(0_i64))
+            .filter(Expr::cust("quantity > 0"))
             .into_tuple()
             .one(ctx.tx)
             .await?;

@@ -36,8 +36,7 @@ mod routing;
 pub mod state;
 pub(super) mod ticks;
 
-pub(super) use decision::Decision;
-use decision::{CASH, View, cash_for, require_open, too_expensive, too_many, worth};
+use decision::{CASH, Decision, View, cash_for, require_open, too_expensive, too_many, worth};
 
 pub use fills::SettleTrade;
 pub use preview::{Preview, preview};

@@ -48,7 +48,8 @@ pub trait Item: Object + ObjectType + From<Self::Row> {
     const KIND: Kind;
     /// Columns that refer to the parents under which the rows are listed. Whoever may see a parent may see them.
     const PARENTS: &'static [ColumnOf<Self::Entity>];
-    /// Columns that refer to parents which more callers may see: under these, a caller sees the rows that they may find.
+    /// Columns that refer to parents which more callers may see. Under these, a caller sees the rows that they may
+    /// find.
     const SHARED_PARENTS: &'static [ColumnOf<Self::Entity>];
     type Entity: Table<Model = Self::Row>;
     type Row: Positional + Identified + RowTrait<Entity = Self::Entity> + Clone + Send + Sync;

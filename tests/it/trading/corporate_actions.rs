@@ -3,6 +3,7 @@
 use crate::support::{
     Customer, Folder, ORDER_PLACE, TestApp, freeze_clock_at, older, on_both, socket::Socket,
 };
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
 use domain::{
     Error,
@@ -357,11 +358,12 @@ on_both! {
     async fn a_dividend_of_a_quarter_of_the_price_has_its_ex_date_after_the_payment(app: TestApp) {
         let ada = app.funded_customer("Ada", "1000.00").await;
         let bob = app.funded_customer("Bob", "1000.00").await;
-        app.advance_to("2026-07-10T15:00:00Z").await;
+        app.advance_to("2026-07-13T15:00:00Z").await;
         trade(&app, &ada, "BUY", "KO", "4", "100.00").await;
         // A Friday, after which the next trading day is Monday.
         let action = apply(&app, "1", "KO", "2026-07-20", dividend("25.00", "2026-07-17")).await;
-        assert_eq!([&action["recordOn"], &action["payOn"], &action["exOn"]], ["2026-07-17", "2026-07-17", "2026-07-20"]);
+        let dates = [&action["recordOn"], &action["payOn"], &action["exOn"]];
+        assert_eq!(dates, ["2026-07-17", "2026-07-17", "2026-07-20"]);
         app.advance_to("2026-07-17T15:00:00Z").await;
         // Those who buy until the ex-date are entitled.
         trade(&app, &ada, "SELL", "KO", "3", "100.00").await;
@@ -536,15 +538,16 @@ on_both! {
                 Err(error) => panic!("{error:?}"),
             }
         };
-        let taken = "SYMBOL_TAKEN after a symbol change, other instruments have these symbols: COKE (KO of partner tests)";
+        let taken = "SYMBOL_TAKEN after a symbol change, other instruments have these symbols: COKE (KO of partner \
+            tests)";
         assert_eq!(import("COKE").await, Err(taken.to_owned()));
         app.advance_to("2026-07-15T15:00:00Z").await;
         app.expire_caches();
         assert_eq!(import("COKE").await, Err(taken.to_owned()));
         assert_eq!((import("KO").await, import("NEW").await), (Ok(0), Ok(1)));
 
-        let search = "query($text: String!) { instruments(first: 9, filter: { search: $text }) { edges { node { symbol } \
-            } } }";
+        let search = "query($text: String!) { instruments(first: 9, filter: { search: $text }) { edges { node { \
+            symbol } } } }";
         for (key, text, expected) in [
             (&app.key, "coke", vec!["COKE"]),
             (&app.key, "ko", vec![]),
@@ -563,8 +566,8 @@ on_both! {
         let push = "mutation($input: SandboxBarPushInput!) { sandboxBarPush(input: $input) { instrument { symbol } \
             userErrors { message } } }";
         let price = json!({ "amount": "60.00" });
-        let bar = json!({ "symbol": "coke", "startsAt": "2026-07-15T14:58:00Z", "open": price, "high": price, "low": price,
-            "close": price, "volume": "100" });
+        let bar = json!({ "symbol": "coke", "startsAt": "2026-07-15T14:58:00Z", "open": price, "high": price,
+            "low": price, "close": price, "volume": "100" });
         let pushed = app.gql(push, json!({ "input": bar })).await;
         assert_eq!(pushed.entity("sandboxBarPush", "instrument")["symbol"], "COKE");
         let events = entity::event::Entity::find().all(&app.app.db.read).await.unwrap();
@@ -658,7 +661,7 @@ on_both! {
         assert_eq!(
             answer.user_error("corporateActionApply"),
             &json!({ "code": "INVALID", "path": ["terms", "split", "newShares"],
-                "message": "newShares is too large for the 10000000 shares of the accounts" })
+                "message": "terms.split.newShares is too large for the 10000000 shares of the accounts" })
         );
         hold(100_000_000).await;
         apply(&app, "2", "KO", "2026-07-15", terms).await;
@@ -669,7 +672,8 @@ on_both! {
 
     async fn actions_are_filtered_and_sorted_by_their_ex_date(app: TestApp) {
         for (key, symbol, ex_on) in
-            [("1", "KO", "2026-07-16"), ("2", "VTI", "2026-07-14"), ("3", "JNJ", "2026-07-15"), ("4", "JPM", "2026-07-15")]
+            [("1", "KO", "2026-07-16"), ("2", "VTI", "2026-07-14"), ("3", "JNJ", "2026-07-15"),
+             ("4", "JPM", "2026-07-15")]
         {
             apply(&app, key, symbol, ex_on, dividend("1.00", "2026-07-20")).await;
         }
@@ -705,10 +709,15 @@ on_both! {
             }
             assert_eq!(found.join(" "), expected, "{filter} {direction}");
         }
-        let wrong = json!({ "filter": { "exFrom": "2026-02-30" }, "direction": "ASC", "first": 9 });
-        assert_eq!(app.gql(list, wrong).await.error_code(), "BAD_USER_INPUT");
-        let other = json!({ "filter": {}, "direction": "ASC", "first": 9, "after": "WyJleF9vbiJd" });
-        assert_eq!(app.gql(list, other).await.error_code(), "BAD_USER_INPUT");
+        let first = json!({ "filter": {}, "direction": "ASC", "first": 1 });
+        let page = read(first).await.1;
+        let cursor = page["endCursor"].as_str().unwrap();
+        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).unwrap()).unwrap();
+        for day in ["2026-07-32", "soon", ""] {
+            let changed = URL_SAFE_NO_PAD.encode(text.replace("2026-07-14", day));
+            let other = json!({ "filter": {}, "direction": "ASC", "first": 9, "after": changed });
+            assert_eq!(app.gql(list, other).await.error_code(), "BAD_USER_INPUT", "{text} {day}");
+        }
     }
 
     async fn prices_from_before_a_split_are_divided_by_its_ratio(app: TestApp) {
@@ -952,7 +961,7 @@ on_both! {
 
         // What was withdrawn can be announced again; what was applied cannot be withdrawn.
         let second = apply(&app, "3", "KO", "2026-07-16", split).await["id"].clone();
-        apply(&app, "4", "VTI", "2026-07-16", rename).await;
+        let third = apply(&app, "4", "VTI", "2026-07-16", rename).await["id"].clone();
         app.advance_to("2026-07-16T15:00:00Z").await;
         let refused = withdraw("w4", &second).await;
         assert_eq!(
@@ -962,15 +971,21 @@ on_both! {
         );
         assert_eq!(state(&app, &ada).await[0], ["10 300.00"]);
         let mut live = Socket::join(&app, Some(&app.key)).await;
-        let events = "subscription { events(after: \"0\") { type } }";
+        let events =
+            "subscription { events(after: \"0\") { type ... on PartnerChangedEvent { corporateActionId } } }";
         live.subscribe("1", events, json!({})).await;
-        let mut types = Vec::new();
+        let (mut types, mut ids) = (Vec::new(), Vec::new());
         while types.len() < 7 {
-            let kind = live.next().await["events"]["type"].as_str().unwrap().to_owned();
+            let event = live.next().await["events"].clone();
+            let kind = event["type"].as_str().unwrap();
             if kind.starts_with("CORPORATE_ACTION") {
                 types.push(kind.replace("CORPORATE_ACTION_", ""));
+                ids.push(event["corporateActionId"].clone());
+            } else if kind.starts_with("SANDBOX") {
+                assert_eq!(event["corporateActionId"], Value::Null, "{kind}");
             }
         }
+        assert_eq!(ids[..6], [&first, &renamed, &first, &renamed, &second, &third].map(Clone::clone));
         assert_eq!(
             types,
             ["ANNOUNCED", "ANNOUNCED", "WITHDRAWN", "WITHDRAWN", "ANNOUNCED", "ANNOUNCED", "APPLIED"]
@@ -1241,9 +1256,10 @@ async fn realized_gains_from_before_corporate_actions_stay() {
             [(30, 10, 40, 200, 0), (31, 10, 41, 300, 7), (32, 11, 41, 300, 9)]
         {
             let row = format!(
-                "INSERT INTO lot_closing (id, partner_id, account_id, instrument_id, lot_id, fill_id, quantity, proceeds, \
-                 basis, disallowed, forfeited, unreplaced_quantity, held_since, term, closed_at, closed_on) VALUES ({}, \
-                 {partner}, {account}, {instrument}, {}, {}, {quantity}, 100, 333, {disallowed}, 3 * ({disallowed} / 9), \
+                "INSERT INTO lot_closing (id, partner_id, account_id, instrument_id, lot_id, fill_id, quantity, \
+                 proceeds, basis, disallowed, forfeited, unreplaced_quantity, held_since, term, closed_at, closed_on) \
+                 VALUES ({}, {partner}, {account}, {instrument}, {}, {}, {quantity}, 100, 333, {disallowed}, \
+                 3 * ({disallowed} / 9), \
                  {quantity} - 1, '2026-06-30', 'long', '2026-07-10T16:00:00.5+00:00', '2026-07-10')",
                 id(closing),
                 id(lot),
@@ -1288,10 +1304,10 @@ async fn realized_gains_from_before_corporate_actions_stay() {
         // One fill still closes a lot once, and a gain still has a cause.
         for column in ["fill_id", "NULL"] {
             let again = format!(
-                "INSERT INTO lot_closing (id, partner_id, account_id, instrument_id, lot_id, fill_id, quantity, proceeds, \
-                 basis, disallowed, forfeited, unreplaced_quantity, held_since, term, closed_at, closed_on) SELECT {}, \
-                 partner_id, account_id, instrument_id, lot_id, {column}, quantity, proceeds, basis, 0, 0, 0, held_since, term, \
-                 closed_at, closed_on FROM lot_closing WHERE id = {}",
+                "INSERT INTO lot_closing (id, partner_id, account_id, instrument_id, lot_id, fill_id, quantity, \
+                 proceeds, basis, disallowed, forfeited, unreplaced_quantity, held_since, term, closed_at, closed_on) \
+                 SELECT {}, partner_id, account_id, instrument_id, lot_id, {column}, quantity, proceeds, basis, 0, 0, \
+                 0, held_since, term, closed_at, closed_on FROM lot_closing WHERE id = {}",
                 id(50),
                 id(30)
             );
@@ -1321,8 +1337,8 @@ async fn actions_that_were_processed_before_get_the_id_of_what_was_recorded_firs
         }
         for (entitlement, account) in [(21, 4), (20, 5)] {
             let row = format!(
-                "INSERT INTO entitlement (id, partner_id, account_id, corporate_action_id, instrument_id, quantity, cash) \
-                 VALUES ({}, {}, {}, {}, {}, 100, 0)",
+                "INSERT INTO entitlement (id, partner_id, account_id, corporate_action_id, instrument_id, quantity, \
+                 cash) VALUES ({}, {}, {}, {}, {}, 100, 0)",
                 id(entitlement),
                 id(1),
                 id(account),

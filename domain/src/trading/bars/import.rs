@@ -4,7 +4,7 @@ use super::file::{BarFile, Wrong};
 use crate::{
     Code, Error, Refusal, Result,
     kernel::db::{Db, WriteTransaction},
-    trading::instruments::Catalog,
+    trading::instruments::{self, Catalog},
 };
 use chrono::{DateTime, SecondsFormat, Utc};
 use entity::{
@@ -109,7 +109,8 @@ async fn instruments_of(tx: &WriteTransaction, partner_id: Uuid, file: &BarFile)
     let catalog = Catalog::read(tx, None).await?;
     let (mut found, mut unknown) = (Vec::with_capacity(file.symbols.len()), Vec::new());
     for (number, symbol) in file.symbols.iter().enumerate() {
-        if let Some(instrument) = catalog.by_symbol(Some(partner_id), symbol) {
+        let named = catalog.by_symbol(Some(partner_id), symbol);
+        if let Some(instrument) = named.filter(|_| instruments::is_symbol(symbol)) {
             found.push(instrument.id);
         } else {
             let line = file.bars.iter().find(|line| line.symbol == number).map_or(0, |line| line.line);

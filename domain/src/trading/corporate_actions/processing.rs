@@ -126,7 +126,7 @@ async fn concerned(
         .columns([position::Column::AccountId, position::Column::Quantity])
         .filter(position::Column::PartnerId.eq(ctx.partner.id))
         .filter(position::Column::InstrumentId.eq(action.instrument_id))
-        .filter(position::Column::Quantity.gt(0_i64))
+        .filter(Expr::cust("quantity > 0"))
         .into_tuple::<(Uuid, Quantity)>()
         .all(ctx.tx)
         .await?;
@@ -134,7 +134,7 @@ async fn concerned(
     Ok(found)
 }
 
-/// Open orders, as the partial indexes `orders_accepted` and `orders_open` say it.
+/// Open orders, in the words of the partial indexes `orders_accepted` and `orders_open`.
 const OPEN_BY_INDEX: [&str; 2] = ["status = 'accepted'", "status IN ('new', 'partially_filled')"];
 
 const OPEN: [Status; 3] = [Status::Accepted, Status::New, Status::PartiallyFilled];
@@ -201,8 +201,8 @@ async fn open_orders(ctx: &CommandContext<'_>, entitlement: &entitlement::Model)
     Ok(orders)
 }
 
-/// Splits the shares of an account and adjusts or cancels the orders that were placed before the accounts were recorded.
-/// Sales come to no more shares than the account has afterwards; later orders are reduced first.
+/// Splits the shares of an account and adjusts or cancels the orders that were placed before the accounts were
+/// recorded. Sales come to no more shares than the account has afterwards; later orders are reduced first.
 async fn split(
     ctx: &CommandContext<'_>,
     action: &corporate_action::Model,

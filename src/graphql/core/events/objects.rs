@@ -302,14 +302,10 @@ event!(
             One::of(self.state.id)
         }
 
-        /// Id of the corporate action that was announced or withdrawn. Null for other events.
+        /// Id of the corporate action that was announced, or that was withdrawn and no longer exists. Null for other
+        /// events.
         async fn corporate_action_id(&self) -> Option<ID> {
             self.state.corporate_action_id.map(ID::from)
-        }
-
-        /// The corporate action in its current state. Null for other events, and once it was withdrawn.
-        async fn corporate_action(&self) -> Maybe<CorporateAction> {
-            Maybe::of(self.state.corporate_action_id)
         }
     }
 );

@@ -107,12 +107,15 @@ impl<T> Hash for Children<T> {
     }
 }
 
+/// Keys that differ only in their parents.
+type ByPage<'a, T> = HashMap<(bool, Page, &'a [Filter]), Vec<&'a Children<T>>>;
+
 impl<T: Item> Loader<Children<T>> for BatchLoader {
     type Value = Slice<T::Row>;
     type Error = Fault;
 
     async fn load(&self, keys: &[Children<T>]) -> Result<HashMap<Children<T>, Slice<T::Row>>> {
-        let mut pages: HashMap<(bool, Page, &[Filter]), Vec<&Children<T>>> = HashMap::new();
+        let mut pages: ByPage<'_, T> = HashMap::new();
         for key in keys {
             pages.entry((key.is_shared, key.page, &key.filters)).or_default().push(key);
         }
