@@ -97,6 +97,12 @@ pub fn next_banking_day(day: NaiveDate) -> NaiveDate {
     nth_after(day, 1, is_banking_day)
 }
 
+/// Returns the first trading day strictly after a date.
+#[must_use]
+pub fn next_trading_day(day: NaiveDate) -> NaiveDate {
+    nth_after(day, 1, is_trading_day)
+}
+
 /// Whether trades settle on this day: the exchange and the banks are both open.
 ///
 /// Columbus Day and Veterans Day are trading days without settlement (FINRA's holiday notices).

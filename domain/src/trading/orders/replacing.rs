@@ -38,7 +38,8 @@ pub struct ReplaceOrder {
 ///
 /// # Errors
 /// `REQUIRED` without a new value, `INVALID` for a value that the order cannot have, among them a quantity that is not
-/// above the filled one, `NOT_REPLACEABLE` for an order that has ended, `MARKET_CLOSED`, what `PlaceOrder` refuses
+/// above the filled one, `NOT_REPLACEABLE` for an order that has ended or whose shares
+/// are being split, `MARKET_CLOSED`, what `PlaceOrder` refuses
 /// because of the account, and
 /// `INSUFFICIENT_BUYING_POWER` or `INSUFFICIENT_POSITION`. The order is then unchanged.
 impl Command for ReplaceOrder {
@@ -63,6 +64,10 @@ impl Command for ReplaceOrder {
         let account = self.usable_account(ctx, &working.order).await?;
         if !working.order.status.is_open() {
             let text = "The order has already ended.";
+            return Err(Refusal::new(Code::NotReplaceable, "orderId", text).into());
+        }
+        if working.awaits_split {
+            let text = "The shares of the account are being split. Try again in a few seconds.";
             return Err(Refusal::new(Code::NotReplaceable, "orderId", text).into());
         }
         require_open(ctx.partner.market_hours, ctx.now)?;
