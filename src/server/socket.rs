@@ -284,7 +284,7 @@ impl Session {
                             quiet if quiet > PING_INTERVAL * 3 => Err(End::Gone),
                             quiet if quiet > PING_INTERVAL && !pinged => {
                                 pinged = true;
-                                socket.send(Message::Ping(Vec::new().into())).await.map_err(|_| End::Gone)
+                                self.send(socket, Message::Ping(Vec::new().into())).await
                             }
                             _ => Ok(()),
                         }
@@ -306,7 +306,9 @@ impl Session {
     async fn handle(&mut self, socket: &mut WebSocket, received: ClientMessage) -> Result<(), End> {
         let (id, raw, message_type) = match received.operation() {
             Ok(operation) => operation,
-            Err(ClientMessage::Ping { payload }) => return self.send(socket, pong(payload).into()).await,
+            Err(ClientMessage::Ping { payload }) => {
+                return self.send(socket, Message::text(pong(payload))).await;
+            }
             Err(ClientMessage::Complete { id }) => {
                 self.running.remove(id.as_str());
                 return Ok(());
@@ -323,7 +325,8 @@ impl Session {
         }
         if self.running.len() >= self.state.engine().limits().socket_operations {
             let refused = Refused::new("RATE_LIMITED", "Too many operations are running on this socket.");
-            return self.send(socket, message(&id, message_type, &refused.into()).into()).await;
+            let text = message(&id, message_type, &refused.into());
+            return self.send(socket, Message::text(text)).await;
         }
         if let Err(error) = limits::request(&self.state.app, &self.actor.who, self.actor.address).await {
             let denied = Denied::from(error);
@@ -331,7 +334,7 @@ impl Session {
             if let Some(seconds) = denied.retry_after {
                 graphql::set_retry_after(&mut answer, seconds);
             }
-            return self.send(socket, message(&id, message_type, &answer).into()).await;
+            return self.send(socket, Message::text(message(&id, message_type, &answer))).await;
         }
         self.start(id.into(), raw, message_type);
         Ok(())
@@ -353,16 +356,16 @@ impl Session {
             self.running.remove(&outgoing.id);
         }
         let (message, cursor) = outgoing.into_message();
-        self.send(socket, message).await?;
+        self.send(socket, Message::Text(message)).await?;
         self.cursor = cursor.or_else(|| self.cursor.take());
         Ok(())
     }
 
     /// Sends a message. Ends the session if that takes long while the queue is full, or if the client is lost.
-    async fn send(&self, socket: &mut WebSocket, text: Utf8Bytes) -> Result<(), End> {
+    async fn send(&self, socket: &mut WebSocket, message: Message) -> Result<(), End> {
         let patience = self.state.engine().limits().socket_patience;
         let began = Instant::now();
-        let mut sending = std::pin::pin!(socket.send(Message::Text(text)));
+        let mut sending = std::pin::pin!(socket.send(message));
         loop {
             match timeout(patience, &mut sending).await {
                 Ok(sent) => return sent.map_err(|_| End::Gone),

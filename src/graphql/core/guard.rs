@@ -89,7 +89,7 @@ pub struct Limits {
     pub socket_message_bytes: usize,
     /// Maximum number of messages queued for a slow client.
     pub socket_queue: usize,
-    /// Maximum time that the queue may stay full before the socket is closed.
+    /// Maximum time to send one message while the queue is full, before the socket is closed.
     pub socket_patience: Duration,
 }
 
