@@ -1,4 +1,6 @@
-//! Bank accounts and deposits.
+//! Bank accounts, deposits, withdrawals and returns.
 
 mod bank_accounts;
 mod deposits;
+pub mod returns;
+pub mod withdrawals;

@@ -8,13 +8,16 @@ use crate::{
         command::{Command, CommandContext},
         events::{AccountState, Event},
         ledger,
+        scheduler::Due,
         secrets::{AssociatedData, Secret},
     },
 };
+use chrono::{DateTime, Utc};
 use entity::{
     account::{self, Status},
     entitlement, order,
     partner::Mode,
+    timer::TimerKind,
     transfer,
 };
 use sea_orm::{
@@ -58,6 +61,49 @@ impl Command for FreezeAccount {
         let account = locked(ctx.tx, ctx.access_scope, self.account_id, LockType::Update).await?;
         require_active(&account)?;
         set_status(ctx, account, Status::Frozen, Some(&self.reason), Event::AccountFrozen).await
+    }
+}
+
+/// Freezes an account because of a returned transfer, or extends its freeze: until a time, or until it is unfrozen.
+/// Does nothing for a closed account.
+pub async fn freeze(
+    ctx: &CommandContext<'_>,
+    account_id: Uuid,
+    reason: &str,
+    until: Option<DateTime<Utc>>,
+) -> Result<()> {
+    let mut account = locked(ctx.tx, ctx.access_scope, account_id, LockType::Update).await?;
+    let is_longer = until.is_none_or(|until| account.frozen_until.is_some_and(|present| present < until));
+    match account.status {
+        Status::Closed => return Ok(()),
+        Status::Frozen if !is_longer => return Ok(()),
+        Status::Active | Status::Frozen => {}
+    }
+    if account.status == Status::Active {
+        account = set_status(ctx, account, Status::Frozen, Some(reason), Event::AccountFrozen).await?;
+    }
+    let mut row: account::ActiveModel = account.into();
+    row.frozen_until = Set(until);
+    row.update(ctx.tx).await?;
+    if let Some(until) = until {
+        ctx.schedule::<EndFreeze>(account_id, until).await;
+    }
+    Ok(())
+}
+
+/// Ends a freeze whose time is over. Does nothing if the account was unfrozen, or frozen for longer, meanwhile.
+pub struct EndFreeze;
+
+impl Due for EndFreeze {
+    const KIND: TimerKind = TimerKind::AccountUnfreeze;
+
+    async fn run(ctx: &CommandContext<'_>, account_id: Uuid) -> Result<()> {
+        let account = locked(ctx.tx, ctx.access_scope, account_id, LockType::Update).await?;
+        let is_over = account.frozen_until.is_some_and(|until| until <= ctx.now);
+        if account.status == Status::Frozen && is_over {
+            set_status(ctx, account, Status::Active, None, Event::AccountUnfrozen).await?;
+        }
+        Ok(())
     }
 }
 
@@ -128,7 +174,7 @@ async fn require_empty(ctx: &CommandContext<'_>, account: &account::Model) -> Re
     );
     let pending = transfer::Entity::find()
         .filter(transfer::Column::AccountId.eq(account.id))
-        .filter(transfer::Column::Status.eq(transfer::Status::Pending));
+        .filter(transfer::Entity::under_way());
     let unpaid = entitlement::Entity::find()
         .filter(entitlement::Column::AccountId.eq(account.id))
         .filter(entitlement::Column::Cash.gt(0_i64))
@@ -169,6 +215,7 @@ async fn set_status(
     let mut row: account::ActiveModel = account.into();
     row.status = Set(to);
     row.status_reason = Set(sealed);
+    row.frozen_until = Set(None);
     let account = row.update(ctx.tx).await?;
     ctx.record(event((&account).into())).await?;
     Ok(account)

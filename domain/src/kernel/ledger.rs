@@ -7,7 +7,9 @@ mod accounts;
 mod changes;
 
 pub(super) use accounts::KnownAccounts;
-pub use accounts::{AccountId, AccountRef, Place, accounts, find, lock, lock_all, of_kinds};
+pub use accounts::{
+    AccountId, AccountRef, Place, accounts, find, is_opened, lock, lock_all, lock_opened, of_kinds,
+};
 pub(super) use changes::Changes;
 
 use super::{

@@ -20,6 +20,7 @@ use crate::{
         lots::{self, Purchase},
         orders::{
             fills::{SettleTrade, release_proceeds},
+            raising,
             state::{Filled, Release, can_become},
         },
     },
@@ -257,6 +258,9 @@ impl Working {
         row.fill_count = Set(self.order.fill_count);
         row.filled_at = Set(self.order.filled_at);
         ctx.tx.update(row).await?;
+        if is_whole {
+            raising::ended(ctx, &self.order).await;
+        }
         let order = self.state();
         let recorded = if is_whole {
             Event::OrderFilled { order, price: Some(price) }
@@ -356,6 +360,9 @@ impl Working {
             let [owed] = ctx.ledger_accounts([ctx.house_account(LedgerKind::RegulatoryFees, USD)]).await?;
             entry.post(&receivable, &owed, fees.units());
         }
+        if let Some(withdrawal_id) = self.order.withdrawal_id {
+            raising::set_aside(ctx, &mut entry, withdrawal_id, &unsettled, Money::from_units(net)).await?;
+        }
         entry.write_later(ctx.tx, ctx.app.ids, event).await
     }
 
@@ -407,6 +414,7 @@ impl Working {
             }
         };
         ctx.tx.update(row).await?;
+        raising::ended(ctx, &self.order).await;
         event.record(ctx.tx, recorded(self.state())).await
     }
 
