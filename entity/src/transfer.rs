@@ -33,6 +33,12 @@ pub struct Model {
     /// Money of a withdrawal that has been set aside: what is paid.
     #[serde(default)]
     pub set_aside: Money,
+    /// Part of it that was taken from unsettled proceeds of the account, other than those of its own sales.
+    #[serde(default)]
+    pub unsettled_aside: Money,
+    /// Time when the last of these proceeds settles.
+    #[serde(default)]
+    pub unsettled_until: Option<DateTimeUtc>,
     /// Whether a withdrawal of more than 90 % of the balance pays what its sales raise.
     #[serde(default)]
     pub may_be_lower: bool,

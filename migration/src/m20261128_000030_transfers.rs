@@ -25,6 +25,9 @@ ALTER TABLE transfer ADD COLUMN instant_amount {long} NOT NULL DEFAULT 0 CHECK (
 ALTER TABLE transfer ADD COLUMN invest_when_settled {flag} NOT NULL DEFAULT false;
 ALTER TABLE transfer ADD COLUMN presentments integer NOT NULL DEFAULT 0 CHECK (presentments >= 0);
 ALTER TABLE transfer ADD COLUMN set_aside {long} NOT NULL DEFAULT 0 CHECK (set_aside >= 0);
+ALTER TABLE transfer ADD COLUMN unsettled_aside {long} NOT NULL DEFAULT 0 CHECK (unsettled_aside >= 0);
+ALTER TABLE transfer ADD COLUMN unsettled_until {instant};
+ALTER TABLE fill ADD COLUMN set_aside {long} NOT NULL DEFAULT 0 CHECK (set_aside >= 0);
 ALTER TABLE transfer ADD COLUMN may_be_lower {flag} NOT NULL DEFAULT false;
 ALTER TABLE transfer ADD COLUMN submits_at {instant};
 ALTER TABLE transfer ADD COLUMN settles_at {instant};

@@ -115,6 +115,9 @@ impl Command for UpdateBankAccount {
         if let Some(nickname) = &self.nickname {
             bank_account.nickname = person::tidy(nickname);
         }
+        if self.is_default == Some(true) {
+            require_enabled(&before)?;
+        }
         bank_account.is_default = self.is_default.unwrap_or(before.is_default);
         if bank_account == before {
             return Ok(before);
@@ -280,16 +283,22 @@ pub async fn of_users(
         .filter(bank_account::Column::UserId.is_in(people))
         .lock(LockType::KeyShare);
     let found = select.one(connection).await?.ok_or_else(|| Refusal::not_found("bankAccountId"))?;
-    if found.disabled_at.is_some() {
-        let text = "A bank has returned a transfer of this bank account. Link another one.";
-        return Err(Refusal::new(Code::BankAccountDisabled, "bankAccountId", text).into());
-    }
+    require_enabled(&found)?;
     Ok(found)
 }
 
-/// Returns whether a bank account can be used for transfers.
+/// Refuses a bank account that a bank has disabled.
+fn require_enabled(bank_account: &bank_account::Model) -> Result<()> {
+    if bank_account.disabled_at.is_none() {
+        return Ok(());
+    }
+    let text = "A bank has returned a transfer of this bank account. Link another one.";
+    Err(Refusal::new(Code::BankAccountDisabled, "bankAccountId", text).into())
+}
+
+/// Returns whether a bank account can be used for transfers. It is not removed until the transaction ends.
 pub(super) async fn is_usable(tx: &WriteTransaction, id: Uuid) -> Result<bool> {
-    let found = tx.row::<bank_account::Entity>(id).await?;
+    let found = bank_account::Entity::find_by_id(id).lock(LockType::KeyShare).one(tx).await?;
     Ok(found.is_some_and(|found| found.disabled_at.is_none() && found.removed_at.is_none()))
 }
 

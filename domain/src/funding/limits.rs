@@ -67,11 +67,23 @@ pub async fn instant_credit(ctx: &CommandContext<'_>, account_id: Option<Uuid>) 
     sum(ctx, open, transfer::Column::InstantAmount).await
 }
 
+/// Returns what the account's withdrawals have still to raise by sales.
+pub async fn promised(ctx: &CommandContext<'_>, account_id: Uuid) -> Result<i64> {
+    let raising = transfer::Entity::find()
+        .filter(transfer::Column::AccountId.eq(account_id))
+        .filter(transfer::Column::Direction.eq(Direction::Withdrawal))
+        .filter(transfer::Column::Status.is_in([Status::Pending, Status::Selling]))
+        .filter(transfer::Column::SubmitsAt.is_null());
+    let amount = sum(ctx, raising.clone(), transfer::Column::Amount).await?;
+    Ok(amount.saturating_sub(sum(ctx, raising, transfer::Column::SetAside).await?))
+}
+
 async fn sum(
     ctx: &CommandContext<'_>,
     rows: Select<transfer::Entity>,
     column: transfer::Column,
 ) -> Result<i64> {
-    let amounts = rows.select_only().column(column).into_tuple::<i64>().all(ctx.tx).await?;
-    Ok(amounts.into_iter().fold(0, i64::saturating_add))
+    let sum = rows.select_only().column_as(column.sum().cast_as("bigint"), "sum");
+    let sum = sum.into_tuple::<Option<i64>>().one(ctx.tx).await?;
+    Ok(sum.flatten().unwrap_or(0))
 }

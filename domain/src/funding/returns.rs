@@ -50,10 +50,10 @@ impl Due for ReturnAsPlanned {
 /// Applies the bank's return of a transfer that was sent, settled or completed. The partner must be locked.
 ///
 /// The money of a deposit is taken back: what has not settled from where it waits, the rest from cash and unsettled
-/// proceeds; open purchases and withdrawals that were not sent are canceled if they hold what is missing. What is still
-/// missing is owed, and repaid by the next cash that arrives. The money of a withdrawal is cash again. Effects of the
-/// code follow, and if shares that the deposit paid for were sold meanwhile (free-riding, Regulation T, 12 CFR 220.8),
-/// the account is frozen for 90 days.
+/// proceeds. If that does not suffice, all open purchases are canceled, and if that does not either, all withdrawals
+/// that were not sent. What is still missing is owed, and repaid by the next cash that arrives. The money of a withdrawal is
+/// cash again. Effects of the code follow, and if shares that the deposit paid for were sold meanwhile (free-riding,
+/// Regulation T, 12 CFR 220.8), the account is frozen for 90 days.
 ///
 /// A transfer that was returned with the same code already is not changed.
 pub async fn apply(
@@ -66,7 +66,7 @@ pub async fn apply(
         Status::Submitted | Status::Settled | Status::Completed => {}
         Status::Returned if transfer.return_code == Some(code) => return Ok(transfer),
         _ => {
-            let text = "The transfer was not sent to the bank, or was already returned.";
+            let text = "The transfer was not sent to the bank, has ended, or was already returned.";
             return Err(Refusal::new(Code::TransferNotReturnable, "transferId", text).into());
         }
     }
@@ -75,12 +75,7 @@ pub async fn apply(
     }
     let effects = return_codes::effects(code);
     if transfer.direction == Direction::Deposit {
-        let settles_at = transfer.settles_at.unwrap_or(ctx.now);
-        if restrictions::sold_without_paying(ctx, &transfer, settles_at).await? {
-            let until = ctx.now.checked_add_days(Days::new(restrictions::RESTRICTED_DAYS));
-            let reason = "Shares were sold that a returned deposit had paid for.";
-            accounts::freeze(ctx, transfer.account_id, reason, until).await?;
-        }
+        freeze_for_free_riding(ctx, &transfer).await?;
     }
     if effects.freezes_account {
         let reason = format!("A transfer was returned: {}.", return_codes::meaning(code));
@@ -122,6 +117,21 @@ pub async fn apply(
         }
     }
     Ok(transfer)
+}
+
+/// Freezes the account for 90 days if shares that a deposit paid for were sold, and the deposit is not paid after all.
+/// Must be called before that is booked.
+pub(super) async fn freeze_for_free_riding(
+    ctx: &CommandContext<'_>,
+    deposit: &transfer::Model,
+) -> Result<()> {
+    let settles_at = deposit.settles_at.unwrap_or(ctx.now);
+    if restrictions::sold_without_paying(ctx, deposit, settles_at).await? {
+        let until = ctx.now.checked_add_days(Days::new(restrictions::RESTRICTED_DAYS));
+        let reason = "Shares were sold that a returned deposit had paid for.";
+        accounts::freeze(ctx, deposit.account_id, reason, until).await?;
+    }
+    Ok(())
 }
 
 /// Undoes a deposit that has not settled; `instant` is the part that could be spent.

@@ -16,6 +16,7 @@ use crate::{
         visible::Owner,
     },
     providers::{Providers, ach::AchRail},
+    trading::restrictions,
 };
 use chrono::{DateTime, NaiveDate, Utc};
 use entity::{
@@ -27,7 +28,7 @@ use entity::{
 };
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::LockType,
+    Select, sea_query::LockType,
 };
 use serde::Serialize;
 use std::sync::Arc;
@@ -68,6 +69,8 @@ pub(super) fn new(
         invest_when_settled: false,
         presentments: 0,
         set_aside: Money::ZERO,
+        unsettled_aside: Money::ZERO,
+        unsettled_until: None,
         may_be_lower: false,
         submits_at: None,
         settles_at: None,
@@ -212,7 +215,11 @@ impl Command for CancelTransfer {
                 .iter()
                 .map(|account| account.available().max(0))
                 .sum();
-            if free < transfer.instant_credit().units() {
+            let instant = transfer.instant_credit();
+            let is_spent = instant.is_positive()
+                && (free < instant.units()
+                    || !restrictions::purchases_with(ctx, &transfer).await?.is_empty());
+            if is_spent {
                 let text = "The money of the deposit was spent.";
                 return Err(Refusal::new(Code::TransferNotCancelable, "transferId", text).into());
             }
@@ -244,7 +251,8 @@ pub(super) async fn stop_unsent(ctx: &CommandContext<'_>, bank_account_id: Uuid)
         .filter(transfer::Entity::under_way())
         .filter(transfer::Column::Status.ne(Status::Submitted))
         .order_by_asc(transfer::Column::Id);
-    for transfer in unsent.all(ctx.tx).await? {
+    for id in ids(ctx, unsent).await? {
+        let Some(transfer) = still_unsent(ctx, id).await? else { continue };
         if transfer.status == Status::Returned {
             let mut row: transfer::ActiveModel = transfer.into();
             row.submits_at = Set(None);
@@ -254,6 +262,17 @@ pub(super) async fn stop_unsent(ctx: &CommandContext<'_>, bank_account_id: Uuid)
         }
     }
     Ok(())
+}
+
+/// Returns the ids of these transfers, in their order.
+pub(super) async fn ids(ctx: &CommandContext<'_>, select: Select<transfer::Entity>) -> Result<Vec<Uuid>> {
+    Ok(select.select_only().column(transfer::Column::Id).into_tuple::<Uuid>().all(ctx.tx).await?)
+}
+
+/// Returns a transfer that waits to be sent, as it is now: one that ends can have ended others.
+pub(super) async fn still_unsent(ctx: &CommandContext<'_>, id: Uuid) -> Result<Option<transfer::Model>> {
+    let found = ctx.tx.row::<transfer::Entity>(id).await?;
+    Ok(found.filter(|found| found.is_under_way() && found.status != Status::Submitted))
 }
 
 /// Ends a transfer that was not sent to the bank, and undoes its postings.
@@ -267,6 +286,9 @@ async fn stop(
         return withdrawals::stop(ctx, transfer, to, failure).await;
     }
     let instant = transfer.instant_credit();
+    if instant.is_positive() && to == Status::Failed {
+        returns::freeze_for_free_riding(ctx, &transfer).await?;
+    }
     let transfer = end(ctx, transfer, to, failure).await?;
     let mut event = ctx.event();
     returns::undo_unsettled(ctx, &mut event, &transfer, instant).await?;

@@ -23,12 +23,12 @@ use chrono::{DateTime, Utc};
 use entity::{
     Money, fill,
     ledger_account::{self, LedgerKind},
-    order::Side,
+    order::{self, Side},
     partner::Mode,
     timer::TimerKind,
     transfer::{self, Direction, Failure, Status},
 };
-use sales::{ChooseSales, ProRata};
+use sales::ProRata;
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde::Serialize;
 use uuid::Uuid;
@@ -51,11 +51,12 @@ pub struct CreateWithdrawal {
 /// From cash, the money is in the bank account three banking days after the request; with sales it is sent when they
 /// settle and arrives two banking days later (documented: 3 to 5 business days). A withdrawal of more than 90 % of the
 /// total balance pays what its sales raise if prices fall meanwhile (documented), and never more than the amount.
-/// Other withdrawals sell again until the amount is raised or nothing is left to sell.
+/// Other withdrawals sell again until the amount is raised or nothing is left to sell. All sell again what was not sold
+/// when the market closed.
 ///
 /// # Errors
-/// `INSUFFICIENT_FUNDS` above the total balance, of which deposits that have not settled and what open orders hold
-/// cannot be withdrawn; `BALANCE_OWED`; otherwise as for a deposit.
+/// `INSUFFICIENT_FUNDS` above the total balance, of which deposits that have not settled, what open orders hold, and
+/// what earlier withdrawals have still to raise cannot be withdrawn; `BALANCE_OWED`; otherwise as for a deposit.
 impl Command for CreateWithdrawal {
     const NAME: &'static str = "withdrawal.create";
     const SCOPE: Scope = Scope::Transfer;
@@ -83,6 +84,7 @@ impl Command for CreateWithdrawal {
         let parts = self.parts(ctx, account.id, &books).await?;
         let mut transfer = transfer::Model {
             set_aside: Money::from_units(parts.cash + parts.unsettled),
+            unsettled_aside: Money::from_units(parts.unsettled),
             may_be_lower: parts.may_be_lower,
             ..transfers::new(ctx, account.id, bank_account.id, Direction::Withdrawal, self.amount)
         };
@@ -93,7 +95,8 @@ impl Command for CreateWithdrawal {
             transfer.settles_at = Some(rail.credit_settles_at(ctx.today()));
         } else {
             let own = (parts.sales > 0).then(|| calendar::trade_settles_at(starts_at));
-            let sent_at = own.max(last_settlement(ctx, account.id).await?).unwrap_or(ctx.now);
+            transfer.unsettled_until = last_settlement(ctx, account.id).await?;
+            let sent_at = own.max(transfer.unsettled_until).unwrap_or(ctx.now);
             transfer.settles_at = Some(rail.credit_after_sales_settles_at(sent_at));
         }
         transfer.expected_on = transfers::date_of(transfer.settles_at).unwrap_or(transfer.expected_on);
@@ -130,8 +133,10 @@ impl CreateWithdrawal {
     ) -> Result<Parts> {
         let amount = self.amount.units();
         let instant = limits::instant_credit(ctx, Some(account_id)).await?;
+        let promised = limits::promised(ctx, account_id).await?;
         let balance = balances::of_accounts(ctx.app, ctx.tx, ctx.partner.id, &[account_id]).await?;
-        let total = balance.get(&account_id).map_or(0, |balance| balance.total.units());
+        let total =
+            balance.get(&account_id).map_or(0, |balance| balance.total.units()).saturating_sub(promised);
         let most = total.saturating_sub(instant).max(0);
         if amount > most {
             return Err(insufficient(most, "").into());
@@ -141,8 +146,7 @@ impl CreateWithdrawal {
         let unsettled = (amount - cash).min(unsettled);
         let sales = amount - cash - unsettled;
         if sales > 0 {
-            let worth: i64 =
-                sales::holdings(ctx, account_id).await?.iter().map(|held| held.worth.units()).sum();
+            let worth = sales::worth(ctx, account_id).await?.saturating_sub(promised).max(0);
             if sales > worth {
                 return Err(insufficient(amount - sales + worth, " Open orders hold the rest.").into());
             }
@@ -197,13 +201,14 @@ impl Due for ContinueWithdrawal {
             status => status == Status::Selling,
         };
         let Some(mut transfer) = transfer.filter(is_raising) else { return Ok(()) };
-        if raising::has_open_sales(ctx, transfer.id).await? {
+        let sales = raising::sales_for(ctx, transfer.id).await?;
+        if sales.iter().any(|sale| sale.status.is_open()) {
             return Ok(());
         }
-        let is_first = transfer.status == Status::Pending;
-        if transfer.set_aside < transfer.amount && (is_first || !transfer.may_be_lower) {
+        let goes_on = sales.is_empty() || !transfer.may_be_lower || has_expired(&sales);
+        if transfer.set_aside < transfer.amount && goes_on {
             transfer = set_cash_aside(ctx, transfer).await?;
-            if transfer.set_aside < transfer.amount && sell(ctx, &transfer, is_first).await? {
+            if transfer.set_aside < transfer.amount && sell(ctx, &transfer, &sales).await? {
                 return Ok(());
             }
             transfer = ctx.tx.row::<transfer::Entity>(transfer.id).await?.unwrap_or(transfer);
@@ -217,6 +222,12 @@ impl Due for ContinueWithdrawal {
         }
         await_settlement(ctx, transfer).await
     }
+}
+
+/// Returns whether one of the last sales expired before all of its shares were sold.
+fn has_expired(sales: &[order::Model]) -> bool {
+    let last = sales.iter().map(|sale| sale.submitted_at).max();
+    sales.iter().any(|sale| sale.status == order::Status::Expired && Some(sale.submitted_at) == last)
 }
 
 /// Sets aside cash that the account has by now.
@@ -237,16 +248,29 @@ async fn set_cash_aside(ctx: &CommandContext<'_>, transfer: transfer::Model) -> 
     entry.post(from_cash, &pending, cash).post(from_unsettled, &pending, unsettled);
     entry.write_later(ctx.tx, ctx.app.ids, &mut event).await?;
     let total = transfer.set_aside.units() + cash + unsettled;
+    let of_unsettled = transfer.unsettled_aside.units() + unsettled;
+    let until = if unsettled > 0 {
+        last_settlement(ctx, transfer.account_id).await?
+    } else {
+        transfer.unsettled_until
+    };
     let mut row: transfer::ActiveModel = transfer.into();
     row.status = Set(Status::Selling);
     row.set_aside = Set(Money::from_units(total));
+    row.unsettled_aside = Set(Money::from_units(of_unsettled));
+    row.unsettled_until = Set(until);
     let transfer = ctx.tx.update(row).await?;
     event.record(ctx.tx, Event::WithdrawalSelling((&transfer).into())).await?;
     Ok(transfer)
 }
 
 /// Sells shares for what is missing, or waits until the market opens; returns whether the withdrawal goes on later.
-async fn sell(ctx: &CommandContext<'_>, transfer: &transfer::Model, is_first: bool) -> Result<bool> {
+/// Shares whose sale was rejected are not sold again.
+async fn sell(
+    ctx: &CommandContext<'_>,
+    transfer: &transfer::Model,
+    earlier: &[order::Model],
+) -> Result<bool> {
     match accounts::usable(ctx.tx, ctx.access_scope, transfer.account_id).await {
         Err(Error::Refused(_)) => {
             stop(ctx, transfer.clone(), Status::Failed, Some(Failure::AccountNotActive)).await?;
@@ -255,25 +279,50 @@ async fn sell(ctx: &CommandContext<'_>, transfer: &transfer::Model, is_first: bo
         usable => usable?,
     };
     let opens_at = next_open(ctx);
+    let transfer = expect(ctx, transfer, opens_at).await?;
     if opens_at > ctx.now {
         ctx.schedule::<ContinueWithdrawal>(transfer.id, opens_at).await;
         return Ok(true);
     }
     let missing = Money::from_units(transfer.amount.units() - transfer.set_aside.units());
-    let chosen = ProRata.choose(missing, &sales::holdings(ctx, transfer.account_id).await?);
+    let mut holdings = sales::holdings(ctx, transfer.account_id).await?;
+    let is_rejected = |sale: &order::Model| sale.status == order::Status::Rejected;
+    let rejected: Vec<Uuid> =
+        earlier.iter().filter(|sale| is_rejected(sale)).map(|sale| sale.instrument_id).collect();
+    holdings.retain(|held| !rejected.contains(&held.instrument_id));
+    let chosen = sales::to_raise(&ProRata, &ctx.settings()?, missing, &holdings);
     if chosen.is_empty() {
         return Ok(false);
     }
-    if is_first && transfer.status == Status::Pending {
+    if transfer.status == Status::Pending {
         let mut row: transfer::ActiveModel = transfer.clone().into();
         row.status = Set(Status::Selling);
         let transfer = ctx.tx.update(row).await?;
         ctx.record(Event::WithdrawalSelling((&transfer).into())).await?;
     }
+    let mut is_selling = false;
     for sale in chosen {
-        raising::sell_for(ctx, transfer, &sale.symbol, sale.quantity).await?;
+        is_selling |= raising::sell_for(ctx, &transfer, sale.instrument_id, sale.quantity).await?;
     }
-    Ok(true)
+    Ok(is_selling)
+}
+
+/// Changes the date on which a withdrawal is expected, if shares are sold later than was thought.
+async fn expect(
+    ctx: &CommandContext<'_>,
+    transfer: &transfer::Model,
+    sold_at: DateTime<Utc>,
+) -> Result<transfer::Model> {
+    let own = calendar::trade_settles_at(sold_at);
+    let sent_at = last_settlement(ctx, transfer.account_id).await?.map_or(own, |last| last.max(own));
+    let settles_at = transfers::rail(ctx)?.credit_after_sales_settles_at(sent_at);
+    if transfer.settles_at == Some(settles_at) {
+        return Ok(transfer.clone());
+    }
+    let mut row: transfer::ActiveModel = transfer.clone().into();
+    row.settles_at = Set(Some(settles_at));
+    row.expected_on = Set(calendar::new_york_date(settles_at));
+    ctx.tx.update(row).await
 }
 
 /// Lets a withdrawal with all of its money wait until its sales have settled, when it is sent.
@@ -338,8 +387,8 @@ pub(super) async fn stop(
     Ok(transfer)
 }
 
-/// Puts the money of a withdrawal that was not sent back: what has not settled to the unsettled proceeds, the rest to
-/// cash. Its open sales are canceled.
+/// Puts the money of a withdrawal that was not sent back where it was: what has not settled to the unsettled proceeds,
+/// the rest to cash. Its open sales are canceled.
 async fn put_back(
     ctx: &CommandContext<'_>,
     event: &mut EventBuilder,
@@ -347,16 +396,32 @@ async fn put_back(
 ) -> Result<()> {
     raising::cancel_sales_for(ctx, transfer.id).await?;
     let account_id = transfer.account_id;
-    let kinds = [LedgerKind::Cash, LedgerKind::Unsettled];
-    let [cash, unsettled] = ledger::lock(ctx.tx, account_id, kinds).await?;
-    let waiting = orders::waiting(ctx, account_id).await?;
     let amount = transfer.set_aside.units();
-    let back = waiting.saturating_sub(unsettled.balance()).clamp(0, amount);
-    let [pending] = ctx.ledger_accounts([(account_id, LedgerKind::PendingWithdrawal, USD)]).await?;
+    let unsettled_back = unsettled_part(ctx, transfer).await?.min(amount);
+    let [pending, cash, unsettled] = ctx
+        .ledger_accounts([
+            (account_id, LedgerKind::PendingWithdrawal, USD),
+            (account_id, LedgerKind::Cash, USD),
+            (account_id, LedgerKind::Unsettled, USD),
+        ])
+        .await?;
     let mut entry = Entry::default();
-    entry.post(&pending, &unsettled, back).post(&pending, &cash, amount - back);
+    entry.post(&pending, &unsettled, unsettled_back).post(&pending, &cash, amount - unsettled_back);
     entry.write_later(ctx.tx, ctx.app.ids, event).await?;
-    receivables::repay_now(ctx, event, account_id).await
+    orders::release_proceeds(ctx, event, account_id).await
+}
+
+/// Returns the cents that a withdrawal has set aside and that have not settled. Those of its own sales are no longer
+/// set aside.
+async fn unsettled_part(ctx: &CommandContext<'_>, transfer: &transfer::Model) -> Result<i64> {
+    let taken = match transfer.unsettled_until {
+        Some(until) if until > ctx.now => {
+            let unsettled = orders::unsettled_until(ctx, transfer.account_id, until).await?;
+            transfer.unsettled_aside.units().min(unsettled)
+        }
+        _ => 0,
+    };
+    Ok(taken + raising::give_back(ctx, transfer.id).await?)
 }
 
 /// Cancels the withdrawals of an account that were not sent, because a deposit was returned and their money is needed.
@@ -370,19 +435,24 @@ pub(super) async fn stop_unsent(ctx: &CommandContext<'_>, account_id: Uuid) -> R
             Status::AwaitingSettlement,
         ]))
         .order_by_asc(transfer::Column::Id);
-    for transfer in unsent.all(ctx.tx).await? {
-        stop(ctx, transfer, Status::Failed, Some(Failure::DepositReturned)).await?;
+    for id in transfers::ids(ctx, unsent).await? {
+        if let Some(transfer) = transfers::still_unsent(ctx, id).await? {
+            stop(ctx, transfer, Status::Failed, Some(Failure::DepositReturned)).await?;
+        }
     }
     Ok(())
 }
 
-/// Puts the money of a withdrawal that the bank returned back to cash.
+/// Puts the money of a withdrawal that the bank returned back to cash. An account that was closed meanwhile is frozen,
+/// so that the operator can unfreeze it and pay the money out again.
 pub(super) async fn returned(
     ctx: &CommandContext<'_>,
     event: &mut EventBuilder,
     transfer: &transfer::Model,
     before: Status,
 ) -> Result<()> {
+    let reason = "A withdrawal was returned after the account was closed.";
+    accounts::freeze_closed(ctx, transfer.account_id, reason).await?;
     let [fbo, pending, cash] = ctx
         .ledger_accounts([
             ctx.house_account(LedgerKind::BankFbo, USD),

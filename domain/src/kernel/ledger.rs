@@ -8,7 +8,8 @@ mod changes;
 
 pub(super) use accounts::KnownAccounts;
 pub use accounts::{
-    AccountId, AccountRef, Place, accounts, find, is_opened, lock, lock_all, lock_opened, of_kinds,
+    AccountId, AccountRef, Place, accounts, find, is_opened, lock, lock_all, lock_opened, lock_units,
+    of_kinds,
 };
 pub(super) use changes::Changes;
 

@@ -25,7 +25,7 @@ pub struct Balance {
     pub buying_power: Money,
     /// The same without unsettled cash, for accounts that are restricted to settled cash.
     pub settled_buying_power: Money,
-    /// Settled cash less holds for orders, never below zero.
+    /// Settled cash less holds for orders, never below zero; zero while money is owed.
     pub withdrawable: Money,
     /// Cash from settled deposits and trades. An instant deposit is not settled until its money has arrived.
     pub settled_cash: Money,
@@ -104,7 +104,7 @@ fn balance(account: Uuid, cash: &[ledger_account::Model], positions: i64, at: Da
         total: Money::from_units(sum(&both, ledger_account::Model::balance) + positions - owed),
         buying_power: power(&both),
         settled_buying_power: power(&[LedgerKind::Cash]),
-        withdrawable: Money::from_units(sum(&[LedgerKind::Cash], ledger_account::Model::available).max(0)),
+        withdrawable: power(&[LedgerKind::Cash]).max(Money::ZERO),
         settled_cash: Money::from_units(sum(&[LedgerKind::Cash], ledger_account::Model::balance)),
         unsettled_cash: Money::from_units(sum(&[LedgerKind::Unsettled], ledger_account::Model::balance)),
         held_cash: Money::from_units(sum(&both, |row| row.held)),

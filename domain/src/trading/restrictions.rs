@@ -77,65 +77,73 @@ pub async fn sold_before_settlement(
 /// Records free-riding if shares were bought with a deposit that has been returned, and sold since; returns whether
 /// that happened.
 ///
-/// A purchase was paid with the deposit if the account's settled and unsettled cash, without the movements of the
-/// deposit, did not cover it. Must be called before the return is booked.
+/// A sale that was recorded before, for an earlier return of the deposit, does not count again. Must be called before the
+/// return is booked.
 pub async fn sold_without_paying(
     ctx: &CommandContext<'_>,
     deposit: &transfer::Model,
     funds_settle_at: DateTime<Utc>,
 ) -> Result<bool> {
     let purchases = purchases_with(ctx, deposit).await?;
+    if purchases.is_empty() {
+        return Ok(false);
+    }
     let lots = tax_lot::Entity::find()
         .select_only()
         .column(tax_lot::Column::Id)
         .filter(tax_lot::Column::PurchaseId.is_in(purchases));
-    let sold = lot_closing::Entity::find()
+    let known = settlement_violation::Entity::find()
+        .select_only()
+        .column(settlement_violation::Column::FillId)
+        .filter(settlement_violation::Column::AccountId.eq(deposit.account_id))
+        .filter(settlement_violation::Column::Kind.eq(ViolationKind::FreeRiding));
+    // A split closes lots too, without a fill.
+    let sold: Vec<(Uuid, DateTime<Utc>)> = lot_closing::Entity::find()
+        .select_only()
+        .columns([lot_closing::Column::FillId, lot_closing::Column::ClosedAt])
         .filter(lot_closing::Column::LotId.in_subquery(lots.into_query()))
         .filter(lot_closing::Column::FillId.is_not_null())
-        .order_by_asc(lot_closing::Column::Id)
-        .one(ctx.tx)
+        .filter(lot_closing::Column::FillId.not_in_subquery(known.into_query()))
+        .group_by(lot_closing::Column::FillId)
+        .group_by(lot_closing::Column::ClosedAt)
+        .order_by_asc(lot_closing::Column::FillId)
+        .into_tuple()
+        .all(ctx.tx)
         .await?;
-    // A split closes lots too, without a fill.
-    let Some((sold, fill_id)) = sold.and_then(|sold| sold.fill_id.map(|id| (sold, id))) else {
-        return Ok(false);
-    };
-    let known = settlement_violation::Entity::find()
-        .filter(settlement_violation::Column::FillId.eq(fill_id))
-        .filter(settlement_violation::Column::Kind.eq(ViolationKind::FreeRiding));
-    if known.one(ctx.tx).await?.is_none() {
+    for (fill_id, occurred_at) in &sold {
         ctx.tx
             .insert(&settlement_violation::Model {
                 id: ctx.app.ids.next(Kind::SettlementViolation),
                 partner_id: deposit.partner_id,
                 account_id: deposit.account_id,
                 kind: ViolationKind::FreeRiding,
-                fill_id,
-                occurred_at: sold.closed_at,
+                fill_id: *fill_id,
+                occurred_at: *occurred_at,
                 funds_settle_at,
             })
             .await;
     }
-    Ok(true)
+    Ok(!sold.is_empty())
 }
 
-/// Returns the ids of the orders whose purchases the deposit paid for, at least in part.
-async fn purchases_with(ctx: &CommandContext<'_>, deposit: &transfer::Model) -> Result<Vec<Uuid>> {
-    let text = "SELECT event.stream_id AS stream_id, CAST(sum(CASE WHEN ledger_transfer.credit_account_id = \
-        ledger_account.id THEN ledger_transfer.amount ELSE -ledger_transfer.amount END) AS bigint) AS change FROM \
-        ledger_account JOIN ledger_transfer ON ledger_account.id IN (ledger_transfer.credit_account_id, \
-        ledger_transfer.debit_account_id) JOIN event ON event.id = ledger_transfer.cause_id WHERE \
-        ledger_account.owner_id = $1 AND ledger_account.asset = 'USD' AND ledger_account.kind IN ('cash', \
-        'unsettled') AND event.stream_id <> $2 GROUP BY event.id, event.stream_id ORDER BY event.id";
-    let values = [deposit.account_id.into(), deposit.id.into()];
+/// Returns the ids of the orders whose purchases a deposit paid for, at least in part, since it was last returned.
+///
+/// A purchase was paid with the deposit if the account's settled and unsettled cash, less what it owed, did not cover it
+/// without this deposit and those that were canceled, failed or were returned.
+pub async fn purchases_with(ctx: &CommandContext<'_>, deposit: &transfer::Model) -> Result<Vec<Uuid>> {
+    let text = "SELECT DISTINCT stream_id FROM (SELECT stream_id, kind, occurred_at, change, sum(change) OVER (ORDER \
+        BY id) AS cash FROM (SELECT event.id AS id, event.stream_id AS stream_id, event.type AS kind, \
+        event.occurred_at AS occurred_at, sum(CASE WHEN ledger_transfer.credit_account_id = ledger_account.id THEN \
+        ledger_transfer.amount ELSE -ledger_transfer.amount END) AS change FROM ledger_account JOIN ledger_transfer ON \
+        ledger_account.id IN (ledger_transfer.credit_account_id, ledger_transfer.debit_account_id) JOIN event ON \
+        event.id = ledger_transfer.cause_id WHERE ledger_account.owner_id = $1 AND ledger_account.asset = 'USD' AND \
+        ledger_account.kind IN ('cash', 'unsettled', 'receivable') AND event.stream_id <> $2 AND event.stream_id NOT \
+        IN (SELECT id FROM transfer WHERE account_id = $1 AND direction = 'deposit' AND status IN ('canceled', \
+        'failed', 'returned')) GROUP BY event.id, event.stream_id, event.type, event.occurred_at) AS changes) AS \
+        history WHERE change < 0 AND cash < 0 AND kind LIKE 'order.%' AND occurred_at >= $3 ORDER BY stream_id";
+    let since = deposit.returned_at.unwrap_or(deposit.created_at);
+    let values = [deposit.account_id.into(), deposit.id.into(), since.into()];
     let statement = Statement::from_sql_and_values(ctx.tx.get_database_backend(), text, values);
-    let mut cash = 0_i64;
-    let mut purchases = Vec::new();
-    for row in ctx.tx.query_all_raw(statement).await? {
-        let change: i64 = row.try_get("", "change")?;
-        cash = cash.saturating_add(change);
-        if change < 0 && cash < 0 {
-            purchases.push(row.try_get("", "stream_id")?);
-        }
-    }
-    Ok(purchases)
+    let rows = ctx.tx.query_all_raw(statement).await?;
+    rows.iter().map(|row| row.try_get("", "stream_id").map_err(Error::from)).collect()
 }

@@ -18,6 +18,7 @@ use crate::{
 };
 use async_graphql::{Enum, ID, InputObject, SimpleObject};
 use domain::{
+    Scope,
     funding::{
         deposits::CreateDeposit,
         return_codes,
@@ -69,7 +70,7 @@ impl Transfer {
         self.0.status.into()
     }
 
-    /// Date in New York on which a deposit is expected to settle, or a withdrawal to be in the bank account.
+    /// Date in New York on which a deposit is now expected to settle, or a withdrawal to be in the bank account.
     fn expected_on(&self) -> Date {
         self.0.expected_on.into()
     }
@@ -79,7 +80,8 @@ impl Transfer {
         self.0.created_at.into()
     }
 
-    /// Time when a deposit settled or a withdrawal was completed; null until then.
+    /// Time when a deposit settled or a withdrawal was completed; null until then. A deposit that was returned keeps it
+    /// until it is sent to the bank again.
     fn settled_at(&self) -> Option<DateTime> {
         self.0.settled_at.map(DateTime)
     }
@@ -109,7 +111,7 @@ impl Transfer {
         TransferReturn::of(&self.0)
     }
 
-    /// Part of a deposit that can, or could, buy shares before it has settled.
+    /// Part of a deposit that could buy shares before it had settled.
     fn instant_amount(&self) -> Money {
         self.0.instant_amount.into()
     }
@@ -130,15 +132,15 @@ impl Transfer {
         self.0.paid().map(Money::from)
     }
 
-    /// Whether a withdrawal was for more than 90 % of the account's total balance. It then pays what the sales
-    /// raise, which may be less than the amount.
+    /// Whether a withdrawal was for more than 90 % of what was left of the account's total balance. It then pays what
+    /// the sales raise, which may be less than the amount.
     fn may_be_lower(&self) -> bool {
         self.0.may_be_lower
     }
 
-    /// Whether the transfer can be canceled, as far as its status decides.
-    fn viewer_can_cancel(&self) -> bool {
-        transfers::can_cancel(&self.0)
+    /// Whether the caller can cancel the transfer now, unless it is a deposit whose money was spent.
+    fn viewer_can_cancel(&self, view: &Viewpoint) -> bool {
+        transfers::can_cancel(&self.0) && view.actor().may(Scope::Transfer)
     }
 
     /// States of the transfer in order: those that it reached, then those that are expected.
@@ -194,7 +196,7 @@ pub struct TransferReturn {
 impl TransferReturn {
     fn of(transfer: &transfer::Model) -> Option<Self> {
         let (code, at) = transfer.return_code.zip(transfer.returned_at)?;
-        let again = transfer.submits_at.map(|_| domain::kernel::calendar::new_york_date(at));
+        let again = transfer.submits_at.map(domain::kernel::calendar::new_york_date);
         Some(Self {
             code: code.into(),
             reason: return_codes::meaning(code).to_owned(),

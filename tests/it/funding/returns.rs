@@ -3,7 +3,7 @@
 use crate::support::{BANK_ACCOUNT_LINK, Customer, DEPOSIT_CREATE, ORDER_PLACE, TestApp, on_both};
 use serde_json::{Value, json};
 
-const RETURN: &str = "mutation($input: SandboxTransferReturnInput!) { sandboxTransferReturn(input: $input) {
+pub const RETURN: &str = "mutation($input: SandboxTransferReturnInput!) { sandboxTransferReturn(input: $input) {
     transfer { status lastReturn { code reason needsReview presentedAgainOn } } userErrors { code path message } } }";
 pub const CANCEL: &str = "mutation($input: TransferCancelInput!) { transferCancel(input: $input) {
     transfer { status canceledAt viewerCanCancel } userErrors { code path message } } }";
@@ -48,7 +48,7 @@ pub async fn deposit(app: &TestApp, customer: &Customer, key: &str, amount: &str
     created.entity("depositCreate", "transfer")["id"].as_str().unwrap().to_owned()
 }
 
-async fn refused_deposit(app: &TestApp, customer: &Customer, key: &str, amount: &str) -> Value {
+pub async fn refused_deposit(app: &TestApp, customer: &Customer, key: &str, amount: &str) -> Value {
     let refused = app.gql(DEPOSIT_CREATE, json!({ "input": customer.deposit(key, amount) })).await;
     refused.user_error("depositCreate").clone()
 }
@@ -82,7 +82,7 @@ pub async fn settings(app: &TestApp, patch: Value) {
     app.gql(update, json!({ "input": { "patch": patch } })).await.entity("partnerSettingsUpdate", "partner");
 }
 
-async fn account(app: &TestApp, customer: &Customer) -> Value {
+pub async fn account(app: &TestApp, customer: &Customer) -> Value {
     app.gql(ACCOUNT, json!({ "id": customer.account_id })).await.data()["account"].clone()
 }
 

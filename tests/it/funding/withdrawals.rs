@@ -18,13 +18,13 @@ pub fn id_of(transfer: &Value) -> String {
     transfer["id"].as_str().unwrap().to_owned()
 }
 
-async fn refused(app: &TestApp, customer: &Customer, key: &str, amount: &str) -> Value {
+pub async fn refused(app: &TestApp, customer: &Customer, key: &str, amount: &str) -> Value {
     let answer = app.gql(WITHDRAWAL_CREATE, json!({ "input": customer.deposit(key, amount) })).await;
     answer.user_error("withdrawalCreate").clone()
 }
 
 /// The same customer after the exchange has closed on Friday.
-async fn closed(app: &TestApp) -> Customer {
+pub async fn closed(app: &TestApp) -> Customer {
     let ada = invested(app).await;
     let hours = "mutation { sandboxMarketHoursSet(input: { marketHours: NYSE }) { userErrors { message } } }";
     app.gql(hours, json!({})).await.data();
@@ -74,7 +74,7 @@ async fn postings(app: &TestApp) -> Vec<String> {
 }
 
 /// A customer with 200.00 in cash and 8 shares at 100.00, on Friday noon.
-async fn invested(app: &TestApp) -> Customer {
+pub async fn invested(app: &TestApp) -> Customer {
     let ada = app.funded_customer("Ada", "1000.00").await;
     app.quote("VTI", "100.00", "100.00").await;
     trade(app, &ada, "buy", "BUY", "8").await;

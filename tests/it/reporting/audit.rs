@@ -3,7 +3,7 @@
 use crate::{
     compliance::kyc_documents::{applicant, documented},
     funding::{
-        returns::{CANCEL, deposit, returned, settings},
+        returns::{CANCEL, deposit, returned, settings, with_bank},
         withdrawals::{id_of as id_in, withdraw},
     },
     support::{Customer, ORDER_CANCEL, ORDER_PLACE, Options, TestApp, process},
@@ -354,7 +354,7 @@ async fn are_detected(app: &TestApp, alterations: &[Alteration]) {
     }
 }
 
-/// Creates transfers in every state except failed, told apart by their amounts.
+/// Creates transfers in every state, told apart by their amounts.
 async fn transfers_in_every_state(app: &TestApp) {
     let ada = app.funded_customer("Ada", "1000.00").await;
     app.quote("VTI", "100.00", "100.00").await;
@@ -383,6 +383,10 @@ async fn transfers_in_every_state(app: &TestApp) {
     app.advance_to("2026-07-17T04:00:01Z").await;
     deposit(app, &ada, "pending-deposit", "15.00").await;
     withdraw(app, &ada, "pending", "80.00").await;
+    let other = with_bank(app, &ada, "4327849999").await;
+    let lost = deposit(app, &other, "lost-deposit", "11.00").await;
+    deposit(app, &other, "failed-deposit", "12.00").await;
+    returned(app, &lost, "R02").await;
     app.app.sequencer.caught_up().await;
 }
 
@@ -411,6 +415,15 @@ const ALTERED_TRANSFERS: &[Alteration] = &[
     ("transfer", "amount = 3000", Some("returned_at = NULL"), WRONG_STATUS),
     ("transfer", "amount = 1500 AND status = 'pending'", Some("status = 'submitted'"), WRONG_STATUS),
     ("transfer", "amount = 1500", None, "ledger_account "),
+    ("transfer", "amount = 1200 AND status = 'failed'", Some("status = 'canceled'"), WRONG_STATUS),
+    ("transfer", "amount = 1200", Some("ended_at = NULL"), WRONG_STATUS),
+    (
+        "transfer",
+        "amount = 8000",
+        Some("unsettled_aside = set_aside + 1"),
+        "transfer {id} sets 80.00 aside, 80.01 of it unsettled",
+    ),
+    ("fill", "set_aside > 0", Some("set_aside = set_aside - 1"), "transfer "),
     (
         "transfer",
         "amount = 5000 AND status = 'completed'",

@@ -206,7 +206,17 @@ pub async fn lock<const N: usize>(
     of_kinds(&lock_opened(tx, owner_id, kinds).await?, kinds)
 }
 
-/// The same for those of these kinds that have been opened, in any order.
+/// Locks and returns the owner's accounts of shares; the lock lasts until the transaction ends.
+pub async fn lock_units(tx: &WriteTransaction, owner_id: Uuid) -> Result<Vec<ledger_account::Model>> {
+    let select = ledger_account::Entity::find()
+        .filter(Column::OwnerId.eq(owner_id))
+        .filter(Column::Kind.eq(LedgerKind::Units))
+        .order_by_asc(Column::Id)
+        .lock(LockType::NoKeyUpdate);
+    Ok(select.all(tx).await?)
+}
+
+/// Locks and returns those of the owner's dollar accounts of these kinds that have been opened, in any order.
 pub async fn lock_opened<const N: usize>(
     tx: &WriteTransaction,
     owner_id: Uuid,

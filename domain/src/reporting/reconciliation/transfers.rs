@@ -3,7 +3,7 @@
 use super::{AccountBalance, Audit, PAGE, derived::Books};
 use crate::{Result, kernel::events::EventType};
 use entity::{
-    Money,
+    Money, fill,
     ledger_account::LedgerKind,
     order,
     transfer::{self, Direction, Status},
@@ -15,6 +15,15 @@ use uuid::Uuid;
 /// Cents that are expected in accounts of a kind, by their owners.
 type Expected = HashMap<(Uuid, LedgerKind), i64>;
 
+fn add(expected: &mut Expected, place: (Uuid, LedgerKind), amount: i64) {
+    let sum = expected.entry(place).or_default();
+    *sum = sum.saturating_add(amount);
+}
+
+fn sum(amounts: impl IntoIterator<Item = i64>) -> i64 {
+    amounts.into_iter().fold(0, i64::saturating_add)
+}
+
 impl<C: ConnectionTrait> Audit<'_, C> {
     /// Checks each transfer against the movements of its events, and against its transfers what is pending and what is
     /// in transit.
@@ -24,13 +33,20 @@ impl<C: ConnectionTrait> Audit<'_, C> {
         for row in orders.all(&self.connection).await? {
             sales.entry(row.withdrawal_id.unwrap_or_default()).or_default().push(row.id);
         }
+        let mut of_fills: HashMap<Uuid, i64> = HashMap::new();
+        let fills = fill::Entity::find().filter(fill::Column::SetAside.gt(0_i64));
+        for row in fills.all(&self.connection).await? {
+            let sum = of_fills.entry(row.order_id).or_default();
+            *sum = sum.saturating_add(row.set_aside.units());
+        }
         let mut expected = Expected::new();
         let rows = walk!(self, transfer, row => {
             match row.direction {
                 Direction::Deposit => self.deposit(books, &mut expected, &row),
                 Direction::Withdrawal => {
                     let sales = sales.remove(&row.id).unwrap_or_default();
-                    self.withdrawal(books, &mut expected, &row, &sales);
+                    let of_fills = sum(sales.iter().filter_map(|sale| of_fills.remove(sale)));
+                    self.withdrawal(books, &mut expected, &row, (&sales, of_fills));
                 }
             }
         });
@@ -58,8 +74,8 @@ impl<C: ConnectionTrait> Audit<'_, C> {
         let (amount, instant) = (row.amount.units(), row.instant_amount.units());
         let is_own = |account: &AccountBalance, kind| account.kind == kind && account.owner == row.account_id;
         let into = |event, kind| books.moved(row.id, event, |_, credit| is_own(credit, kind));
-        let announced = into(EventType::DepositPending, LedgerKind::PendingDeposit)
-            + into(EventType::DepositPending, LedgerKind::Unsettled);
+        let announced = sum([LedgerKind::PendingDeposit, LedgerKind::Unsettled]
+            .map(|kind| into(EventType::DepositPending, kind)));
         if announced != amount {
             self.wrong(format!(
                 "transfer {} has amount {}, its ledger movements sum to {}",
@@ -74,8 +90,8 @@ impl<C: ConnectionTrait> Audit<'_, C> {
         let credit = row.instant_credit().units();
         let is_open = matches!(row.status, Status::Pending | Status::Submitted);
         if is_open {
-            *expected.entry((row.account_id, LedgerKind::PendingDeposit)).or_default() += amount - credit;
-            *expected.entry((row.partner_id, LedgerKind::BankAchInTransit)).or_default() -= amount;
+            add(expected, (row.account_id, LedgerKind::PendingDeposit), amount.saturating_sub(credit));
+            add(expected, (row.partner_id, LedgerKind::BankAchInTransit), amount.saturating_neg());
         }
         let arrived = books.moved(row.id, EventType::DepositSettled, |debit, credit| {
             debit.kind == LedgerKind::BankFbo && credit.kind == LedgerKind::BankAchInTransit
@@ -85,7 +101,7 @@ impl<C: ConnectionTrait> Audit<'_, C> {
         });
         let has_settled = row.status == Status::Settled;
         let kept = if has_settled { amount } else { 0 };
-        let is_right = arrived - left == kept
+        let is_right = arrived.saturating_sub(left) == kept
             && (!has_settled || row.settled_at.is_some())
             && (!is_open || row.settled_at.is_none());
         let ends = [
@@ -101,17 +117,37 @@ impl<C: ConnectionTrait> Audit<'_, C> {
         books: &Books<'_>,
         expected: &mut Expected,
         row: &transfer::Model,
-        sales: &[Uuid],
+        (sales, of_fills): (&[Uuid], i64),
     ) {
         let paid = row.set_aside.units();
         let is_pending = |account: &AccountBalance| {
             account.kind == LedgerKind::PendingWithdrawal && account.owner == row.account_id
         };
         let set_aside = |subject, event| books.moved(subject, event, |_, credit| is_pending(credit));
-        let of_sales: i64 = sales.iter().map(|sale| set_aside(*sale, EventType::OrderFilled)).sum();
-        let total = set_aside(row.id, EventType::WithdrawalPending)
-            + set_aside(row.id, EventType::WithdrawalSelling)
-            + of_sales;
+        let fills = [EventType::OrderPartiallyFilled, EventType::OrderFilled];
+        let of_sales =
+            sum(sales.iter().flat_map(|sale| fills.map(|event_type| set_aside(*sale, event_type))));
+        let total = sum([
+            set_aside(row.id, EventType::WithdrawalPending),
+            set_aside(row.id, EventType::WithdrawalSelling),
+            of_sales,
+        ]);
+        // What had not settled when a withdrawal ended is no longer set aside.
+        let is_stopped = matches!(row.status, Status::Canceled | Status::Failed);
+        if of_fills > of_sales || (of_fills < of_sales && !is_stopped) {
+            self.wrong(format!(
+                "transfer {} sets {} of its sales aside, their fills say {}",
+                row.id,
+                Money::from_units(of_sales),
+                Money::from_units(of_fills)
+            ));
+        }
+        if row.unsettled_aside > row.set_aside {
+            self.wrong(format!(
+                "transfer {} sets {} aside, {} of it unsettled",
+                row.id, row.set_aside, row.unsettled_aside
+            ));
+        }
         if total != paid || paid > row.amount.units() {
             self.wrong(format!(
                 "transfer {} sets {} of {} aside, its ledger movements sum to {}",
@@ -123,7 +159,7 @@ impl<C: ConnectionTrait> Audit<'_, C> {
         }
         let is_open = row.is_under_way();
         if is_open {
-            *expected.entry((row.account_id, LedgerKind::PendingWithdrawal)).or_default() += paid;
+            add(expected, (row.account_id, LedgerKind::PendingWithdrawal), paid);
         }
         let completed = books.moved(row.id, EventType::WithdrawalCompleted, |debit, credit| {
             is_pending(debit) && credit.kind == LedgerKind::BankFbo

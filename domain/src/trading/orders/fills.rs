@@ -11,8 +11,9 @@ use crate::{
     },
     trading::receivables,
 };
+use chrono::{DateTime, Utc};
 use entity::{fill, ledger_account::LedgerKind, order::Side, timer::TimerKind};
-use sea_orm::{ActiveValue::Set, ConnectionTrait, Statement};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, Statement, Value};
 use uuid::Uuid;
 
 /// Settles a trade: moves the amount owed to or by the clearing house through the bank account, and turns
@@ -82,14 +83,32 @@ async fn proceeds_to_cash(ctx: &CommandContext<'_>, entry: &mut Entry, account_i
     Ok(())
 }
 
-/// Returns the cents that wait for settlement: sales, and deposits that could be spent at once.
-pub async fn waiting(ctx: &CommandContext<'_>, account_id: Uuid) -> Result<i64> {
-    let text = "SELECT CAST(coalesce((SELECT sum(fill.amount - fill.sec_fee - fill.trading_activity_fee) FROM fill \
-        WHERE fill.account_id = $1 AND fill.side = 'sell' AND fill.settled_at IS NULL), 0) + coalesce((SELECT \
+/// Returns the cents that wait for settlement: sales, without what withdrawals have set aside of their own ones, and
+/// deposits that could be spent at once.
+async fn waiting(ctx: &CommandContext<'_>, account_id: Uuid) -> Result<i64> {
+    let text = "SELECT CAST(coalesce((SELECT sum(fill.amount - fill.sec_fee - fill.trading_activity_fee - \
+        fill.set_aside) FROM fill WHERE fill.account_id = $1 AND fill.side = 'sell' AND fill.settled_at IS NULL), 0) \
+        + coalesce((SELECT \
         sum(transfer.instant_amount) FROM transfer WHERE transfer.partner_id = $2 AND transfer.account_id = $1 AND \
         transfer.instant_amount > 0 AND transfer.status IN ('pending', 'submitted') AND transfer.presentments <= 1), \
         0) AS bigint) AS amount";
-    let values = [account_id.into(), ctx.partner.id.into()];
+    sum(ctx, text, [account_id.into(), ctx.partner.id.into()]).await
+}
+
+/// Returns the cents of sales that settle by a time and have not settled, without what withdrawals have set aside of
+/// their own ones.
+pub async fn unsettled_until(
+    ctx: &CommandContext<'_>,
+    account_id: Uuid,
+    until: DateTime<Utc>,
+) -> Result<i64> {
+    let text = "SELECT CAST(coalesce(sum(fill.amount - fill.sec_fee - fill.trading_activity_fee - fill.set_aside), 0) \
+        AS bigint) AS amount FROM fill WHERE fill.account_id = $1 AND fill.side = 'sell' AND fill.settled_at IS NULL \
+        AND fill.settles_at <= $2";
+    sum(ctx, text, [account_id.into(), until.into()]).await
+}
+
+async fn sum(ctx: &CommandContext<'_>, text: &str, values: [Value; 2]) -> Result<i64> {
     let statement = Statement::from_sql_and_values(ctx.tx.get_database_backend(), text, values);
     let row = ctx.tx.query_one_raw(statement).await?;
     row.ok_or_else(|| Error::broken("a sum has no row"))?.try_get("", "amount").map_err(Error::from)

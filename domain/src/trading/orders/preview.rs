@@ -145,5 +145,6 @@ fn filled<C>(
         settled_at: None,
         sec_fee: fees.sec,
         trading_activity_fee: fees.trading_activity,
+        set_aside: Money::ZERO,
     }
 }

@@ -15,28 +15,31 @@ use crate::{
     },
 };
 use entity::{
-    Money, Quantity,
+    Money, Quantity, fill,
     ledger_account::LedgerKind,
     order::{self, OrderKind, Side, Status, TimeInForce},
     timer::TimerKind,
     transfer,
 };
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    sea_query::Expr,
+};
 use uuid::Uuid;
 
 const OPEN: [Status; 3] = [Status::Accepted, Status::New, Status::PartiallyFilled];
 
-/// Places a market order of the day that sells shares for a withdrawal, as `PlaceOrder` does. The lots are chosen by
-/// the method of the account.
+/// Places a market order of the day that sells shares for a withdrawal, as `PlaceOrder` does; returns whether it was
+/// accepted. The lots are chosen by the method of the account.
 pub async fn sell_for(
     ctx: &CommandContext<'_>,
     withdrawal: &transfer::Model,
-    symbol: &str,
+    instrument_id: Uuid,
     quantity: Quantity,
-) -> Result<order::Model> {
+) -> Result<bool> {
     let place = PlaceOrder {
         account_id: Some(withdrawal.account_id),
-        symbol: symbol.to_owned(),
+        symbol: instrument_id.to_string(),
         side: Side::Sell,
         kind: OrderKind::Market,
         quantity: Some(quantity),
@@ -46,23 +49,33 @@ pub async fn sell_for(
         time_in_force: TimeInForce::Day,
         lots: LotChoice::default(),
     };
-    let mut row: order::ActiveModel = place.execute(ctx).await?.into();
+    let order = match place.execute(ctx).await {
+        Ok(order) => order,
+        Err(Error::Refused(refusal)) => {
+            tracing::info!(code = refusal.code.name(), "shares were not sold for a withdrawal");
+            return Ok(false);
+        }
+        Err(error) => return Err(error),
+    };
+    let mut row: order::ActiveModel = order.into();
     row.withdrawal_id = Set(Some(withdrawal.id));
-    ctx.tx.update(row).await
+    ctx.tx.update(row).await?;
+    Ok(true)
 }
 
-/// Sets the proceeds of a sale for a withdrawal aside, at most what it still needs. The rest stays in the account.
+/// Sets the proceeds of a sale for a withdrawal aside, at most what it still needs, and returns how much. The rest stays
+/// in the account.
 pub(in crate::trading) async fn set_aside(
     ctx: &CommandContext<'_>,
     entry: &mut Entry,
     withdrawal_id: Uuid,
     unsettled: &AccountId,
     proceeds: Money,
-) -> Result<()> {
+) -> Result<Money> {
     let withdrawal = ctx.tx.row::<transfer::Entity>(withdrawal_id).await?;
     let withdrawal = withdrawal.ok_or_else(|| Error::broken("a sale has no withdrawal"))?;
     if withdrawal.status != transfer::Status::Selling {
-        return Ok(());
+        return Ok(Money::ZERO);
     }
     let needed = withdrawal.amount.units() - withdrawal.set_aside.units();
     let taken = proceeds.units().min(needed).max(0);
@@ -73,7 +86,30 @@ pub(in crate::trading) async fn set_aside(
     let mut row: transfer::ActiveModel = withdrawal.into();
     row.set_aside = Set(Money::from_units(total));
     ctx.tx.update(row).await?;
-    Ok(())
+    Ok(Money::from_units(taken))
+}
+
+/// Returns the proceeds of the sales for a withdrawal that it has set aside and that have not settled, and notes that
+/// they are no longer set aside.
+pub async fn give_back(ctx: &CommandContext<'_>, withdrawal_id: Uuid) -> Result<i64> {
+    let sales = order::Entity::find()
+        .select_only()
+        .column(order::Column::Id)
+        .filter(order::Column::WithdrawalId.eq(withdrawal_id));
+    let unsettled = Condition::all()
+        .add(fill::Column::OrderId.in_subquery(sales.into_query()))
+        .add(fill::Column::SettledAt.is_null())
+        .add(fill::Column::SetAside.gt(0_i64));
+    let amounts = fill::Entity::find().select_only().column(fill::Column::SetAside).filter(unsettled.clone());
+    let amounts: Vec<i64> = amounts.into_tuple().all(ctx.tx).await?;
+    if !amounts.is_empty() {
+        fill::Entity::update_many()
+            .col_expr(fill::Column::SetAside, Expr::value(0_i64))
+            .filter(unsettled)
+            .exec(ctx.tx)
+            .await?;
+    }
+    Ok(amounts.into_iter().fold(0, i64::saturating_add))
 }
 
 /// Lets the withdrawal of a sale go on, once the order has ended.
@@ -83,12 +119,19 @@ pub(in crate::trading) async fn ended(ctx: &CommandContext<'_>, order: &order::M
     }
 }
 
-/// Returns whether a sale for this withdrawal is open.
-pub async fn has_open_sales(ctx: &CommandContext<'_>, withdrawal_id: Uuid) -> Result<bool> {
+/// Returns the sales for a withdrawal, open and ended.
+pub async fn sales_for(ctx: &CommandContext<'_>, withdrawal_id: Uuid) -> Result<Vec<order::Model>> {
+    let sales = order::Entity::find().filter(order::Column::WithdrawalId.eq(withdrawal_id));
+    Ok(sales.all(ctx.tx).await?)
+}
+
+/// Returns the open sales for all withdrawals of an account.
+pub async fn open_sales(ctx: &CommandContext<'_>, account_id: Uuid) -> Result<Vec<order::Model>> {
     let open = order::Entity::find()
-        .filter(order::Column::WithdrawalId.eq(withdrawal_id))
+        .filter(order::Column::AccountId.eq(account_id))
+        .filter(order::Column::WithdrawalId.is_not_null())
         .filter(order::Column::Status.is_in(OPEN));
-    Ok(open.one(ctx.tx).await?.is_some())
+    Ok(open.all(ctx.tx).await?)
 }
 
 /// Cancels the open sales for a withdrawal.

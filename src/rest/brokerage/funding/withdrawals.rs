@@ -116,7 +116,7 @@ struct WithdrawalBody {
     /// Time of the request.
     #[schema(format = "date-time", example = "2026-07-09T16:00:00Z")]
     created_at: String,
-    /// Time when the money was in the bank account; null until then.
+    /// Time when the money was in the bank account, even if it was returned since; null until then.
     #[schema(format = "date-time", example = "2026-07-14T12:30:00Z")]
     completed_at: Option<String>,
     /// Last return by the bank; null if there was none.
