@@ -51,9 +51,9 @@ impl Due for ReturnAsPlanned {
 ///
 /// The money of a deposit is taken back: what has not settled from where it waits, the rest from cash and unsettled
 /// proceeds. If that does not suffice, all open purchases are canceled, and if that does not either, all withdrawals
-/// that were not sent. What is still missing is owed, and repaid by the next cash that arrives. The money of a withdrawal is
-/// cash again. Effects of the code follow, and if shares that the deposit paid for were sold meanwhile (free-riding,
-/// Regulation T, 12 CFR 220.8), the account is frozen for 90 days.
+/// that were not sent. What is still missing is owed, and repaid by the next cash that arrives. The money of a
+/// withdrawal is cash again. Effects of the code follow, and if shares that the deposit paid for were sold meanwhile
+/// (free-riding, Regulation T, 12 CFR 220.8), the account is frozen for 90 days.
 ///
 /// A transfer that was returned with the same code already is not changed.
 pub async fn apply(

@@ -77,8 +77,8 @@ pub async fn sold_before_settlement(
 /// Records free-riding if shares were bought with a deposit that has been returned, and sold since; returns whether
 /// that happened.
 ///
-/// A sale that was recorded before, for an earlier return of the deposit, does not count again. Must be called before the
-/// return is booked.
+/// A sale that was recorded before, for an earlier return of the deposit, does not count again. Must be called before
+/// the return is booked.
 pub async fn sold_without_paying(
     ctx: &CommandContext<'_>,
     deposit: &transfer::Model,
@@ -128,8 +128,8 @@ pub async fn sold_without_paying(
 
 /// Returns the ids of the orders whose purchases a deposit paid for, at least in part, since it was last returned.
 ///
-/// A purchase was paid with the deposit if the account's settled and unsettled cash, less what it owed, did not cover it
-/// without this deposit and those that were canceled, failed or were returned.
+/// A purchase was paid with the deposit if the account's settled and unsettled cash, less what it owed, did not cover
+/// it without this deposit and those that were canceled, failed or were returned.
 pub async fn purchases_with(ctx: &CommandContext<'_>, deposit: &transfer::Model) -> Result<Vec<Uuid>> {
     let text = "SELECT DISTINCT stream_id FROM (SELECT stream_id, kind, occurred_at, change, sum(change) OVER (ORDER \
         BY id) AS cash FROM (SELECT event.id AS id, event.stream_id AS stream_id, event.type AS kind, \

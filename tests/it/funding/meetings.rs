@@ -467,7 +467,8 @@ on_both! {
                 assert_eq!(status(&app, id).await, if *canceled { "CANCELED" } else { "SUBMITTED" });
             }
             let left = if canceled[1] { "100.00" } else { "60.00" };
-            let (comes, goes) = (if canceled[0] { "0.00" } else { "30.00" }, if canceled[1] { "0.00" } else { "40.00" });
+            let comes = if canceled[0] { "0.00" } else { "30.00" };
+            let goes = if canceled[1] { "0.00" } else { "40.00" };
             assert_eq!(balances(&app, &customer).await, format!("{left} {left} {left} {comes} {goes} 0.00"));
         }
     }

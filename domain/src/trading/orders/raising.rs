@@ -63,8 +63,8 @@ pub async fn sell_for(
     Ok(true)
 }
 
-/// Sets the proceeds of a sale for a withdrawal aside, at most what it still needs, and returns how much. The rest stays
-/// in the account.
+/// Sets the proceeds of a sale for a withdrawal aside, at most what it still needs, and returns how much. The rest
+/// stays in the account.
 pub(in crate::trading) async fn set_aside(
     ctx: &CommandContext<'_>,
     entry: &mut Entry,
