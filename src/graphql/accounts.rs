@@ -291,7 +291,7 @@ pub struct AccountBalance {
     /// Cash available for new orders: settled and unsettled cash minus holds for open orders. Without unsettled
     /// cash while the account is restricted to settled cash, and zero while it owes money.
     buying_power: Money,
-    /// Cash available for withdrawal: settled cash minus holds for open orders.
+    /// Cash available for withdrawal: settled cash minus holds for open orders, and zero while the account owes money.
     withdrawable: Money,
     /// Cash from settled deposits and trades.
     settled_cash: Money,

@@ -205,7 +205,7 @@ impl Due for ContinueWithdrawal {
         if sales.iter().any(|sale| sale.status.is_open()) {
             return Ok(());
         }
-        let goes_on = sales.is_empty() || !transfer.may_be_lower || has_expired(&sales);
+        let goes_on = sales.is_empty() || !transfer.may_be_lower || is_cut_short(&sales);
         if transfer.set_aside < transfer.amount && goes_on {
             transfer = set_cash_aside(ctx, transfer).await?;
             if transfer.set_aside < transfer.amount && sell(ctx, &transfer, &sales).await? {
@@ -224,10 +224,12 @@ impl Due for ContinueWithdrawal {
     }
 }
 
-/// Returns whether one of the last sales expired before all of its shares were sold.
-fn has_expired(sales: &[order::Model]) -> bool {
+/// Returns whether one of the last sales ended before all of its shares were sold: the market closed, or a corporate
+/// action canceled it.
+fn is_cut_short(sales: &[order::Model]) -> bool {
     let last = sales.iter().map(|sale| sale.submitted_at).max();
-    sales.iter().any(|sale| sale.status == order::Status::Expired && Some(sale.submitted_at) == last)
+    let ended = |sale: &order::Model| matches!(sale.status, order::Status::Expired | order::Status::Canceled);
+    sales.iter().any(|sale| ended(sale) && Some(sale.submitted_at) == last)
 }
 
 /// Sets aside cash that the account has by now.
