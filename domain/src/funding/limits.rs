@@ -8,7 +8,7 @@ use entity::{
     Money,
     transfer::{self, Direction, Status},
 };
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect, Select};
+use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QuerySelect, Select, sea_query::Expr};
 use uuid::Uuid;
 
 /// Refuses an amount that is not above zero, or above the most that an ACH entry can carry.
@@ -49,7 +49,7 @@ pub async fn check_day(
     if amount.units() <= left {
         return Ok(());
     }
-    let left = Money::from_units(left.max(0));
+    let left = Money::from_units(Ord::max(left, 0));
     let text = format!("The limit of one day is ${limit}, of which ${left} is left today.");
     Err(Refusal::new(Code::LimitExceeded, "amount", text).into())
 }
@@ -83,7 +83,7 @@ async fn sum(
     rows: Select<transfer::Entity>,
     column: transfer::Column,
 ) -> Result<i64> {
-    let sum = rows.select_only().column_as(column.sum().cast_as("bigint"), "sum");
+    let sum = rows.select_only().column_as(Expr::col(column).sum().cast_as("bigint"), "sum");
     let sum = sum.into_tuple::<Option<i64>>().one(ctx.tx).await?;
     Ok(sum.flatten().unwrap_or(0))
 }
