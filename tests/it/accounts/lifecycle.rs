@@ -219,6 +219,8 @@ on_both! {
             invest_when_settled: false,
             presentments: 0,
             set_aside: Money::ZERO,
+            unsettled_aside: Money::ZERO,
+            unsettled_until: None,
             may_be_lower: false,
             submits_at: None,
             settles_at: None,
