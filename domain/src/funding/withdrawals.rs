@@ -399,27 +399,31 @@ async fn put_back(
     raising::cancel_sales_for(ctx, transfer.id).await?;
     let account_id = transfer.account_id;
     let amount = transfer.set_aside.units();
-    let unsettled_back = unsettled_part(ctx, transfer).await?.min(amount);
-    let [pending, cash, unsettled] = ctx
-        .ledger_accounts([
-            (account_id, LedgerKind::PendingWithdrawal, USD),
-            (account_id, LedgerKind::Cash, USD),
-            (account_id, LedgerKind::Unsettled, USD),
-        ])
-        .await?;
+    let kinds = [LedgerKind::Cash, LedgerKind::Unsettled];
+    let [cash, unsettled] = ledger::lock(ctx.tx, account_id, kinds).await?;
+    let unsettled_back = unsettled_part(ctx, transfer, &unsettled).await?.min(amount);
+    let [pending] = ctx.ledger_accounts([(account_id, LedgerKind::PendingWithdrawal, USD)]).await?;
     let mut entry = Entry::default();
     entry.post(&pending, &unsettled, unsettled_back).post(&pending, &cash, amount - unsettled_back);
     entry.write_later(ctx.tx, ctx.app.ids, event).await?;
-    orders::release_proceeds(ctx, event, account_id).await
+    receivables::repay_now(ctx, event, account_id).await
 }
 
 /// Returns the cents that a withdrawal has set aside and that have not settled. Those of its own sales are no longer
 /// set aside.
-async fn unsettled_part(ctx: &CommandContext<'_>, transfer: &transfer::Model) -> Result<i64> {
+///
+/// Of other proceeds that it took, some may have settled since. What has not is at most what waits for settlement, less
+/// the unsettled proceeds that the account still has and no order holds.
+async fn unsettled_part(
+    ctx: &CommandContext<'_>,
+    transfer: &transfer::Model,
+    unsettled: &ledger_account::Model,
+) -> Result<i64> {
     let taken = match transfer.unsettled_until {
-        Some(until) if until > ctx.now => {
-            let unsettled = orders::unsettled_until(ctx, transfer.account_id, until).await?;
-            transfer.unsettled_aside.units().min(unsettled)
+        Some(until) if until > ctx.now && transfer.unsettled_aside.is_positive() => {
+            let then = orders::unsettled_until(ctx, transfer.account_id, until).await?;
+            let missing = orders::waiting(ctx, transfer.account_id).await? - unsettled.available();
+            transfer.unsettled_aside.units().min(then).min(missing).max(0)
         }
         _ => 0,
     };

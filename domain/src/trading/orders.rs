@@ -39,7 +39,7 @@ pub(super) mod ticks;
 
 use decision::{CASH, Decision, PAYING, View, cash_for, require_open, too_expensive, too_many, worth};
 
-pub use fills::{SettleTrade, release_proceeds, unsettled_until};
+pub use fills::{SettleTrade, release_proceeds, unsettled_until, waiting};
 pub use preview::{Preview, preview};
 pub use replacing::ReplaceOrder;
 pub use routing::{ExpireOrder, RouteOrder};

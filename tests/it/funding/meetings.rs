@@ -248,6 +248,24 @@ on_both! {
         assert_eq!(balances(&app, &ada).await, "900.00 400.00 400.00 0.00 100.00 0.00");
     }
 
+    async fn a_part_of_the_proceeds_settles_while_a_withdrawal_waits(app: TestApp) {
+        let ada = app.funded_customer("Ada", "1000.00").await;
+        app.quote("VTI", "100.00", "100.00").await;
+        trade(&app, &ada, "buy", "BUY", "9").await;
+        withdraw(&app, &ada, "cash", "100.00").await;
+        trade(&app, &ada, "friday", "SELL", "4").await;
+        app.advance_to("2026-07-13T11:00:00Z").await;
+        trade(&app, &ada, "monday", "SELL", "3").await;
+        let id = id_of(&withdraw(&app, &ada, "w", "500.00").await);
+        assert_eq!(balances(&app, &ada).await, "400.00 200.00 0.00 0.00 600.00 0.00");
+        app.advance_to("2026-07-13T13:00:00Z").await;
+        assert_eq!(status(&app, &id).await, "AWAITING_SETTLEMENT");
+        canceled(&app, &id).await;
+        assert_eq!(balances(&app, &ada).await, "900.00 700.00 400.00 0.00 100.00 0.00");
+        app.advance_to("2026-07-14T12:30:00Z").await;
+        assert_eq!(balances(&app, &ada).await, "900.00 700.00 700.00 0.00 100.00 0.00");
+    }
+
     async fn other_proceeds_settle_on_time_while_a_withdrawal_waits_for_its_own(app: TestApp) {
         let ada = app.funded_customer("Ada", "1000.00").await;
         app.quote("VTI", "100.00", "100.00").await;

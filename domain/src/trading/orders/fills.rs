@@ -85,7 +85,7 @@ async fn proceeds_to_cash(ctx: &CommandContext<'_>, entry: &mut Entry, account_i
 
 /// Returns the cents that wait for settlement: sales, without what withdrawals have set aside of their own ones, and
 /// deposits that could be spent at once.
-async fn waiting(ctx: &CommandContext<'_>, account_id: Uuid) -> Result<i64> {
+pub async fn waiting(ctx: &CommandContext<'_>, account_id: Uuid) -> Result<i64> {
     let text = "SELECT CAST(coalesce((SELECT sum(fill.amount - fill.sec_fee - fill.trading_activity_fee - \
         fill.set_aside) FROM fill WHERE fill.account_id = $1 AND fill.side = 'sell' AND fill.settled_at IS NULL), 0) \
         + coalesce((SELECT \
