@@ -421,7 +421,7 @@ const ALTERED_TRANSFERS: &[Alteration] = &[
         "transfer",
         "amount = 8000",
         Some("unsettled_aside = set_aside + 1"),
-        "transfer {id} sets 80.00 aside, 80.01 of it unsettled",
+        "transfer {id} sets 0.00 aside, 0.01 of it unsettled",
     ),
     ("fill", "set_aside > 0", Some("set_aside = set_aside - 1"), "transfer "),
     (
