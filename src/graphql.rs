@@ -21,11 +21,15 @@ pub use core::pages::MaxPageSize;
 
 use crate::wire::BaseUrl;
 use async_graphql::{
-    MergedObject, MergedSubscription, Request, SDLExportOptions,
-    parser::types::{Field, SelectionSet},
+    MergedObject, MergedSubscription, Request, SDLExportOptions, SchemaBuilder,
+    parser::{
+        Error as ParseError,
+        types::{Field, SelectionSet},
+    },
 };
-use core::{breadth, context::Viewpoint, loaders::Loaders};
+use core::{breadth, complete::Types, context::Viewpoint, loaders::Loaders};
 use domain::{Actor, app::App, kernel::db::Reader};
+use std::sync::{Arc, LazyLock};
 
 macro_rules! query_root {
     (ordinary: $ordinary:path; $($part:path,)*) => {
@@ -116,11 +120,22 @@ pub const OPEN: [&str; 5] = ["userSignUp", "userSignIn", "tokenRefresh", "passwo
 /// The public GraphQL schema.
 pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
 
-/// Builds the schema. Introspection queries are refused unless `introspection` is true.
+/// Returns the schema. Introspection queries are refused unless `introspection` is true.
 pub fn schema(introspection: bool) -> Schema {
-    let builder =
-        Schema::build(Query::default(), Mutation::default(), Subscription::default()).disable_suggestions();
-    if introspection { builder.finish() } else { builder.disable_introspection().finish() }
+    static OPEN: LazyLock<Schema> = LazyLock::new(|| build().finish());
+    static CLOSED: LazyLock<Schema> = LazyLock::new(|| build().disable_introspection().finish());
+    if introspection { OPEN.clone() } else { CLOSED.clone() }
+}
+
+fn build() -> SchemaBuilder<Query, Mutation, Subscription> {
+    Schema::build(Query::default(), Mutation::default(), Subscription::default()).disable_suggestions()
+}
+
+/// Returns the types of the schema.
+pub fn types() -> Result<Arc<Types>, ParseError> {
+    static TYPES: LazyLock<Result<Arc<Types>, ParseError>> =
+        LazyLock::new(|| Types::read(&sdl(&schema(true))).map(Arc::new));
+    TYPES.clone()
 }
 
 /// Returns the schema in the schema definition language, with `@specifiedBy` URLs of the scalars.

@@ -115,10 +115,9 @@ pub fn router(app: App, settings: HttpSettings, stopping: watch::Receiver<bool>)
         open,
         ..settings.limits
     };
-    let sdl = crate::graphql::sdl(&schema);
-    let engine = Engine::new(schema, &sdl, limits)
-        .map_err(|cause| Error::broken(format!("the schema cannot be read back: {cause}")))?
-        .breadth_first(settings.breadth_first);
+    let types = crate::graphql::types()
+        .map_err(|cause| Error::broken(format!("the schema cannot be read back: {cause}")))?;
+    let engine = Engine::new(schema, types, limits).breadth_first(settings.breadth_first);
     let state = ServerState {
         app: app.clone(),
         engine,

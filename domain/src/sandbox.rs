@@ -225,7 +225,8 @@ impl Command for SetQuote {
             }
         }
         let (bid, ask) = self.prices.unzip();
-        ctx.record(Event::SandboxQuoteSet { symbol: instrument.symbol.clone(), bid, ask }).await?;
+        let symbol = instruments::shown(ctx.app, Some(ctx.partner.id), &instrument).await?.symbol.clone();
+        ctx.record(Event::SandboxQuoteSet { symbol, bid, ask }).await?;
         let quote = market::quote(ctx.app, ctx.tx, ctx.partner, &instrument, ctx.now).await?;
         market::changed(ctx, &instrument, market::Change::Quote(quote)).await?;
         Ok(Arc::unwrap_or_clone(instrument))

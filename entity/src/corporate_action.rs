@@ -31,6 +31,8 @@ pub struct Model {
     pub created_at: DateTimeUtc,
     /// When the accounts were recorded on the ex-date.
     pub processed_at: Option<DateTimeUtc>,
+    /// Id from then: greater than those of the trades and orders before, and less than those of later ones.
+    pub processed_id: Option<Uuid>,
 }
 
 /// Kind of a corporate action.

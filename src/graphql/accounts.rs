@@ -156,7 +156,7 @@ impl Account {
         include_closed: bool,
         #[graphql(desc = "Filter for the lots.")] filter: Option<TaxLotFilter>,
     ) -> Result<ListOf<TaxLot>> {
-        let mut filters = filter.unwrap_or_default().conditions(view);
+        let mut filters = filter.unwrap_or_default().conditions();
         filters.extend((!include_closed).then(|| Filter::not_zero(lots::OPEN_QUANTITY)));
         ListOf::under(view, self.0.id, &page, filters)
     }
@@ -189,7 +189,7 @@ impl Account {
         page: PageArgs,
         #[graphql(desc = "Filter for the orders.")] filter: Option<OrderFilter>,
     ) -> Result<ListOf<Order>> {
-        ListOf::under(view, self.0.id, &page, filter.unwrap_or_default().conditions(view))
+        ListOf::under(view, self.0.id, &page, filter.unwrap_or_default().conditions())
     }
 
     /// Deposits and withdrawals, newest first.

@@ -10,7 +10,7 @@ use axum::{
     routing::get,
 };
 use serde_json::{Map, Value, json};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 const STYLE: &str = include_str!("docs/style.css");
 const CACHE: (HeaderName, HeaderValue) =
@@ -50,12 +50,15 @@ const METHODS: [&str; 5] = ["post", "get", "put", "patch", "delete"];
 
 /// Returns the routes, which need no credentials. The page links to the playground if `playground` is true.
 pub fn routes<S: Clone + Send + Sync + 'static>(playground: bool) -> Router<S> {
-    let (text, page) = (openapi::text(), Arc::<str>::from(page(&openapi::document(), playground)));
+    let html = Arc::new(LazyLock::new(move || page(openapi::document(), playground)));
     let json = HeaderValue::from_static("application/json");
     let css = HeaderValue::from_static("text/css; charset=utf-8");
     Router::new()
-        .route("/openapi.json", get(move || async move { ([(header::CONTENT_TYPE, json), CACHE], text) }))
-        .route("/docs", get(move |base_url| async move { shown(&page, &base_url) }))
+        .route(
+            "/openapi.json",
+            get(move || async move { ([(header::CONTENT_TYPE, json), CACHE], openapi::text()) }),
+        )
+        .route("/docs", get(move |base_url| async move { shown(&html, &base_url) }))
         .route("/docs/style.css", get(move || async move { ([(header::CONTENT_TYPE, css), CACHE], STYLE) }))
 }
 

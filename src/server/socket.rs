@@ -29,7 +29,9 @@ use axum::{
     Json, Router,
     extract::{
         Extension, State,
-        ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
+        ws::{
+            CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, rejection::WebSocketUpgradeRejection,
+        },
     },
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
@@ -37,7 +39,7 @@ use axum::{
 };
 use serde_json::{Map, Value as Data, json};
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::mpsc,
     task::AbortHandle,
     time::{MissedTickBehavior, interval, timeout},
 };
@@ -245,8 +247,6 @@ struct Session {
     runs: u64,
     sender: mpsc::Sender<Outgoing>,
     outgoing: mpsc::Receiver<Outgoing>,
-    /// Notified when the queue has been full for too long.
-    slow: Arc<Notify>,
     /// Last cursor sent to the client.
     cursor: Option<Arc<str>>,
 }
@@ -254,13 +254,11 @@ struct Session {
 impl Session {
     fn new(state: ServerState, actor: Actor) -> Self {
         let (sender, outgoing) = mpsc::channel(state.engine().limits().socket_queue.max(1));
-        let (running, slow) = (HashMap::new(), Arc::default());
-        Self { state, actor, running, runs: 0, sender, outgoing, slow, cursor: None }
+        Self { state, actor, running: HashMap::new(), runs: 0, sender, outgoing, cursor: None }
     }
 
     async fn run(mut self, socket: &mut WebSocket) -> (End, Option<Arc<str>>) {
         let state = self.state.clone();
-        let slow = self.slow.clone();
         let stopped = state.stopped();
         let mut stopped = std::pin::pin!(stopped);
         let mut recheck = interval(RECHECK);
@@ -296,7 +294,6 @@ impl Session {
             let step = tokio::select! {
                 biased;
                 () = &mut stopped => Err(RESTART),
-                () = slow.notified() => Err(TOO_SLOW),
                 step = step => step,
             };
             if let Err(end) = step {
@@ -309,7 +306,7 @@ impl Session {
     async fn handle(&mut self, socket: &mut WebSocket, received: ClientMessage) -> Result<(), End> {
         let (id, raw, message_type) = match received.operation() {
             Ok(operation) => operation,
-            Err(ClientMessage::Ping { payload }) => return send(socket, pong(payload)).await,
+            Err(ClientMessage::Ping { payload }) => return self.send(socket, pong(payload).into()).await,
             Err(ClientMessage::Complete { id }) => {
                 self.running.remove(id.as_str());
                 return Ok(());
@@ -326,7 +323,7 @@ impl Session {
         }
         if self.running.len() >= self.state.engine().limits().socket_operations {
             let refused = Refused::new("RATE_LIMITED", "Too many operations are running on this socket.");
-            return send(socket, message(&id, message_type, &refused.into())).await;
+            return self.send(socket, message(&id, message_type, &refused.into()).into()).await;
         }
         if let Err(error) = limits::request(&self.state.app, &self.actor.who, self.actor.address).await {
             let denied = Denied::from(error);
@@ -334,7 +331,7 @@ impl Session {
             if let Some(seconds) = denied.retry_after {
                 graphql::set_retry_after(&mut answer, seconds);
             }
-            return send(socket, message(&id, message_type, &answer)).await;
+            return self.send(socket, message(&id, message_type, &answer).into()).await;
         }
         self.start(id.into(), raw, message_type);
         Ok(())
@@ -355,22 +352,31 @@ impl Session {
         if outgoing.is_last {
             self.running.remove(&outgoing.id);
         }
-        let (text, cursor) = outgoing.into_text();
-        send(socket, text).await?;
+        let (message, cursor) = outgoing.into_message();
+        self.send(socket, message).await?;
         self.cursor = cursor.or_else(|| self.cursor.take());
         Ok(())
     }
 
+    /// Sends a message. Ends the session if that takes long while the queue is full, or if the client is lost.
+    async fn send(&self, socket: &mut WebSocket, text: Utf8Bytes) -> Result<(), End> {
+        let patience = self.state.engine().limits().socket_patience;
+        let began = Instant::now();
+        let mut sending = std::pin::pin!(socket.send(Message::Text(text)));
+        loop {
+            match timeout(patience, &mut sending).await {
+                Ok(sent) => return sent.map_err(|_| End::Gone),
+                Err(_) if self.sender.capacity() == 0 => return Err(TOO_SLOW),
+                Err(_) if began.elapsed() > PING_INTERVAL * 3 => return Err(End::Gone),
+                Err(_) => {}
+            }
+        }
+    }
+
     fn start(&mut self, id: Arc<str>, raw: Raw, message_type: &'static str) {
         self.runs += 1;
-        let queue = OutgoingQueue {
-            id: id.clone(),
-            run: self.runs,
-            message_type,
-            sender: self.sender.clone(),
-            slow: self.slow.clone(),
-            send_timeout: self.state.engine().limits().socket_patience,
-        };
+        let queue =
+            OutgoingQueue { id: id.clone(), run: self.runs, message_type, sender: self.sender.clone() };
         let task = tokio::spawn(operate(self.state.clone(), self.actor.clone(), raw, queue));
         self.running.insert(id, Running { run: self.runs, task: task.abort_handle() });
     }

@@ -10,6 +10,9 @@ const NESTED: &str = "query($n: Int!) { users(first: $n) { edges { node { id fir
     edges { node { id number
     orders(first: 5) { edges { node { id quantity status instrument { id symbol name } } } } } } } } } } }";
 
+const APPLY: &str = "mutation($input: CorporateActionApplyInput!) { corporateActionApply(input: $input) { \
+    corporateAction { id } userErrors { message } } }";
+
 /// Creates twenty users with one account each and one or two orders per account; returns the user ids.
 async fn twenty_users(app: &TestApp) -> Vec<String> {
     let mut customers = Vec::new();
@@ -100,6 +103,86 @@ on_both! {
             assert_eq!((orders.len(), own.count()), (n, n));
             // The orders, their fills, and the orders and accounts of the fills; instruments are in memory.
             assert_eq!(count_selects(&statements), 4, "{n}: {statements:#?}");
+        }
+    }
+
+    async fn the_entitlements_of_many_corporate_actions_are_read_in_one_statement(app: TestApp) {
+        twenty_users(&app).await;
+        for (symbol, per_share) in [("VTI", "0.10"), ("KO", "0.20"), ("VTI", "0.30")] {
+            let terms = json!({ "cashDividend": { "perShare": { "amount": per_share }, "payOn": "2026-07-20" } });
+            let input =
+                json!({ "idempotencyKey": per_share, "symbol": symbol, "exOn": "2026-07-15", "terms": terms });
+            app.gql(APPLY, json!({ "input": input })).await.entity("corporateActionApply", "corporateAction");
+        }
+        app.advance_to("2026-07-15T15:00:00Z").await;
+        let query = "query($n: Int!) { instruments(first: $n, orderBy: { field: SYMBOL, direction: DESC }) { edges { \
+            node { symbol corporateActions(first: 2) { edges { node { perShare { amount } entitlements(first: 3) { \
+            edges { node { quantity account { number } } } pageInfo { hasNextPage } } } } } } } } }";
+        let holders = |action: &Value| {
+            let entitlements = &action["node"]["entitlements"];
+            let own = entitlements["edges"].as_array().unwrap();
+            assert!(own.iter().all(|edge| edge["node"]["account"]["number"].is_string()));
+            let more = entitlements["pageInfo"]["hasNextPage"] == true;
+            (action["node"]["perShare"]["amount"].as_str().unwrap().to_owned(), own.len(), more)
+        };
+        for n in [2, 34] {
+            let (data, statements) = run_query(&app, query, json!({ "n": n })).await;
+            let found: Vec<_> = data["instruments"]["edges"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|edge| &edge["node"])
+                .flat_map(|node| node["corporateActions"]["edges"].as_array().unwrap().iter().map(holders))
+                .map(|(amount, holders, more)| format!("{amount} {holders} {more}"))
+                .collect();
+            let expected = ["0.30 3 true", "0.10 3 true", "0.20 3 true"];
+            assert_eq!(found, expected[..if n == 2 { 0 } else { 3 }], "{n}");
+            // The instruments, their actions, and if there are some, entitlements and accounts.
+            assert_eq!(count_selects(&statements), if n == 2 { 2 } else { 4 }, "{n}: {statements:#?}");
+        }
+    }
+
+    async fn a_list_is_filtered_by_symbol_without_reading_instruments(app: TestApp) {
+        twenty_users(&app).await;
+        let query = "{ orders(first: 3, filter: { symbol: \"ko\" }) { edges { node { instrument { symbol } } } }
+            fills(first: 4, filter: { symbol: \"KO\" }) { edges { node { instrument { symbol } } } }
+            corporateActions(first: 1, filter: { symbol: \"KO\" }) { edges { node { id } } }
+            accounts(first: 2) { edges { node { orders(first: 1, filter: { symbol: \"VTI\" }) { edges { node { id } } }
+            taxLots(first: 1, filter: { symbol: \"VTI\" }) { edges { node { id } } } } } }
+            none: orders(first: 3, filter: { symbol: \"NONE\" }) { edges { node { id } } } }";
+        let (data, statements) = run_query(&app, query, json!({})).await;
+        let found = |list: &Value| list["edges"].as_array().unwrap().len();
+        assert_eq!([found(&data["orders"]), found(&data["fills"]), found(&data["none"])], [3, 4, 0]);
+        for list in ["orders", "fills"] {
+            for edge in data[list]["edges"].as_array().unwrap() {
+                assert_eq!(edge["node"]["instrument"]["symbol"], "KO");
+            }
+        }
+        for account in data["accounts"]["edges"].as_array().unwrap() {
+            assert_eq!([found(&account["node"]["orders"]), found(&account["node"]["taxLots"])], [1, 1]);
+        }
+        let about = |sql: &&String| sql.contains("partner_symbol") || sql.contains("FROM instrument");
+        assert_eq!(statements.iter().find(about), None);
+    }
+
+    async fn recording_a_corporate_action_reads_only_open_orders_of_its_instrument(app: TestApp) {
+        twenty_users(&app).await;
+        let input = json!({ "idempotencyKey": "1", "symbol": "VTI", "exOn": "2026-07-15",
+            "terms": { "cashDividend": { "perShare": { "amount": "0.10" }, "payOn": "2026-07-20" } } });
+        app.gql(APPLY, json!({ "input": input })).await.entity("corporateActionApply", "corporateAction");
+        app.written.lock().unwrap().clear();
+        app.advance_to("2026-07-15T15:00:00Z").await;
+        let written = app.written.lock().unwrap().clone();
+        let read = |table: &str| {
+            let start = format!("SELECT \"{table}\".\"account_id\"");
+            written.iter().filter(|sql| sql.starts_with(&start)).cloned().collect::<Vec<_>>()
+        };
+        let expected = ["orders_accepted", "orders_open", "position_of_instrument"];
+        let found = [read("orders"), read("position")].concat();
+        assert_eq!(found.len(), expected.len(), "{written:#?}");
+        for (sql, index) in found.iter().zip(expected) {
+            let plan = plan(&app, sql).await;
+            assert!(plan.iter().any(|step| step.contains(index)), "{sql} {plan:#?}");
         }
     }
 

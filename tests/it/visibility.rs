@@ -657,6 +657,7 @@ pub async fn dividend_of(app: &TestApp, account: &str, instrument: &str) -> [Str
         symbol: None,
         created_at: now,
         processed_at: Some(now),
+        processed_id: None,
     };
     let entitlement = entitlement::Model {
         id: app.app.ids.next(Kind::Entitlement),

@@ -109,6 +109,12 @@ pub fn end_of_new_york_day(day: NaiveDate) -> DateTime<Utc> {
     at_new_york(day.checked_add_days(Days::new(1)).unwrap_or(NaiveDate::MAX), 0, 0) - TimeDelta::seconds(1)
 }
 
+/// Returns the first trading day strictly after a date.
+#[must_use]
+pub fn next_trading_day(day: NaiveDate) -> NaiveDate {
+    nth_after(day, 1, is_trading_day)
+}
+
 /// Whether trades settle on this day: the exchange and the banks are both open.
 ///
 /// Columbus Day and Veterans Day are trading days without settlement (FINRA's holiday notices).

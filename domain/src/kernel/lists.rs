@@ -3,7 +3,7 @@
 use super::{command::Identified, ids, pages::Page, text, visible::Visible};
 use crate::{Error, Result};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use entity::Kind;
 use sea_orm::{ActiveEnum, ColumnTrait, ColumnType, DbBackend, EntityTrait, IdenStatic, ModelTrait, Value};
 use serde::{Deserialize, Serialize};
@@ -20,12 +20,17 @@ enum Condition {
     Is(&'static str, Uuid),
     /// The name of the table is needed to search by the index of each column.
     IsAnyOf(String, Vec<&'static str>, Uuid),
-    In(&'static str, &'static str, Uuid, String),
+    /// Text with the place `{}` of the id of the instrument with this symbol.
+    OfSymbol(&'static str, String),
+    OfInstrument(&'static str, Uuid),
     Equals(&'static str, String),
     StartsWith(Vec<&'static str>, String),
-    WordStartsWith(Vec<&'static str>, String),
+    /// In a text, `{partner}` is the place of the id of the partner.
+    WordStartsWith(Vec<&'static str>, Uuid, String),
     From(&'static str, DateTime<Utc>),
     Before(&'static str, DateTime<Utc>),
+    FromDay(&'static str, NaiveDate),
+    BeforeDay(&'static str, NaiveDate),
     NotZero(&'static str),
     Null(&'static str),
     Bytes(&'static str, Vec<u8>),
@@ -53,15 +58,26 @@ impl Filter {
         Self(Condition::IsAnyOf(table, names(columns), id))
     }
 
-    /// Returns the condition that the column has one of the values that a query returns. In the query, `{partner}` is
-    /// the place of the id of a partner, and after it `{}` that of a text.
-    pub(crate) fn in_query(
-        column: impl ColumnTrait,
-        query: &'static str,
-        partner_id: Uuid,
-        text: String,
-    ) -> Self {
-        Self(Condition::In(column.as_str(), query, partner_id, text))
+    /// Returns a condition in SQL with the place `{}` of the id of the instrument with this symbol. It matches nothing
+    /// until the instrument is known; see `instruments::resolved`.
+    pub(crate) fn of_symbol(condition: &'static str, symbol: &str) -> Self {
+        Self(Condition::OfSymbol(condition, symbol.to_owned()))
+    }
+
+    /// Returns the symbol of an instrument that is not known yet.
+    pub(crate) fn symbol(&self) -> Option<&str> {
+        match &self.0 {
+            Condition::OfSymbol(_, symbol) => Some(symbol),
+            _ => None,
+        }
+    }
+
+    /// Returns the condition with the id of its instrument.
+    pub(crate) fn of_instrument(&self, id: Uuid) -> Self {
+        match &self.0 {
+            Condition::OfSymbol(condition, _) => Self(Condition::OfInstrument(condition, id)),
+            _ => self.clone(),
+        }
     }
 
     /// Returns the condition that the column has this text. The case of ASCII letters does not matter.
@@ -75,10 +91,10 @@ impl Filter {
         Self(Condition::StartsWith(names(columns), text.to_ascii_lowercase()))
     }
 
-    /// Returns the condition that a word of one of the columns starts with this text. The case of ASCII
-    /// letters does not matter. No index serves it, so it is for short tables.
-    pub fn word_starts_with(columns: &[impl ColumnTrait], text: &str) -> Self {
-        Self(Condition::WordStartsWith(names(columns), text.to_ascii_lowercase()))
+    /// Returns the condition that a word of one of these texts in SQL starts with this text. The case of ASCII letters
+    /// does not matter. No index serves it, so it is for short tables.
+    pub(crate) fn word_starts_with(texts: &[&'static str], partner_id: Uuid, text: &str) -> Self {
+        Self(Condition::WordStartsWith(texts.to_vec(), partner_id, text.to_ascii_lowercase()))
     }
 
     /// Returns the condition that the column has this time or a later one.
@@ -89,6 +105,16 @@ impl Filter {
     /// Returns the condition that the column has an earlier time than this.
     pub fn before(column: impl ColumnTrait, time: DateTime<Utc>) -> Self {
         Self(Condition::Before(column.as_str(), time))
+    }
+
+    /// Returns the condition that the column has this day or a later one.
+    pub fn from_day(column: impl ColumnTrait, day: NaiveDate) -> Self {
+        Self(Condition::FromDay(column.as_str(), day))
+    }
+
+    /// Returns the condition that the column has an earlier day than this.
+    pub fn before_day(column: impl ColumnTrait, day: NaiveDate) -> Self {
+        Self(Condition::BeforeDay(column.as_str(), day))
     }
 
     /// Returns the condition that the column is not zero.
@@ -110,10 +136,9 @@ impl Filter {
     pub fn sql(&self, backend: DbBackend, bind: &mut impl FnMut(Value) -> String) -> String {
         match &self.0 {
             // No stored text has control characters, and PostgreSQL refuses some of them as values.
-            Condition::In(_, _, _, text)
-            | Condition::Equals(_, text)
+            Condition::Equals(_, text)
             | Condition::StartsWith(_, text)
-            | Condition::WordStartsWith(_, text)
+            | Condition::WordStartsWith(_, _, text)
                 if text::has_control(text) =>
             {
                 "1 = 0".to_owned()
@@ -130,10 +155,8 @@ impl Filter {
                     .collect();
                 format!("id IN ({})", ids.join(" UNION ALL "))
             }
-            Condition::In(column, query, partner_id, text) => {
-                let query = query.replace("{partner}", &bind((*partner_id).into()));
-                format!("{column} IN ({})", query.replace("{}", &bind(text.clone().into())))
-            }
+            Condition::OfSymbol(..) => "1 = 0".to_owned(),
+            Condition::OfInstrument(condition, id) => condition.replace("{}", &bind((*id).into())),
             Condition::Equals(column, text) => {
                 format!("{} = {}", folded(backend, column), bind(text.clone().into()))
             }
@@ -142,16 +165,22 @@ impl Filter {
                 let (column, end) = (folded(backend, column), format!("{text}{}", char::MAX));
                 format!("({column} >= {} AND {column} < {})", bind(text.clone().into()), bind(end.into()))
             }),
-            Condition::WordStartsWith(columns, text) => any(columns, |column| {
+            Condition::WordStartsWith(texts, partner_id, text) => any(texts, |column| {
                 let position = if backend == DbBackend::Postgres { "strpos" } else { "instr" };
+                let column = match column.split_once("{partner}") {
+                    Some((before, after)) => format!("{before}{}{after}", bind((*partner_id).into())),
+                    None => (*column).to_owned(),
+                };
                 format!(
                     "{position}(' ' || {}, {}) > 0",
-                    folded(backend, column),
+                    folded(backend, &column),
                     bind(format!(" {text}").into())
                 )
             }),
             Condition::From(column, time) => format!("{column} >= {}", bind((*time).into())),
             Condition::Before(column, time) => format!("{column} < {}", bind((*time).into())),
+            Condition::FromDay(column, day) => format!("{column} >= {}", bind((*day).into())),
+            Condition::BeforeDay(column, day) => format!("{column} < {}", bind((*day).into())),
             Condition::NotZero(column) => format!("{column} <> 0"),
             Condition::Null(column) => format!("{column} IS NULL"),
             Condition::Bytes(column, bytes) => format!("{column} = {}", bind(bytes.clone().into())),
@@ -173,7 +202,7 @@ fn folded(backend: DbBackend, column: &str) -> String {
     }
 }
 
-/// Value of a column that a list is sorted by.
+/// Value of a column that a list is sorted by; a day as text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum SortKey {
@@ -181,11 +210,13 @@ pub enum SortKey {
     Text(String),
 }
 
-impl From<SortKey> for Value {
-    fn from(key: SortKey) -> Self {
-        match key {
-            SortKey::Number(number) => number.into(),
-            SortKey::Text(text) => text.into(),
+impl SortKey {
+    /// Returns the value as it is compared with the column.
+    pub(super) fn value(&self, column: impl ColumnTrait) -> Value {
+        match self {
+            Self::Number(number) => (*number).into(),
+            Self::Text(text) if is_day(column) => text.parse::<NaiveDate>().ok().into(),
+            Self::Text(text) => text.clone().into(),
         }
     }
 }
@@ -234,7 +265,8 @@ impl<C: ColumnTrait> SortedPage<C> {
         let key = |column: &C| match row.get(*column) {
             Value::BigInt(Some(number)) => Ok(SortKey::Number(number)),
             Value::String(Some(text)) => Ok(SortKey::Text(text.to_ascii_lowercase())),
-            _ => Err(Error::broken("a list is sorted by a column that is neither a text nor a number")),
+            Value::ChronoDate(Some(day)) => Ok(SortKey::Text(day.to_string())),
+            _ => Err(Error::broken("a list is sorted by a column that is no text, number or day")),
         };
         let keys = self.columns.iter().map(key).collect::<Result<Vec<_>>>()?;
         let parts = serde_json::to_vec(&(names(self.columns), keys, row.id()))
@@ -268,13 +300,18 @@ fn names(columns: &[impl ColumnTrait]) -> Vec<&'static str> {
 fn fit<C: ColumnTrait>(keys: &[SortKey], columns: &[C]) -> bool {
     keys.len() == columns.len()
         && keys.iter().zip(columns).all(|(key, column)| match key {
-            SortKey::Number(_) => !is_text(*column),
+            SortKey::Number(_) => !is_text(*column) && !is_day(*column),
+            SortKey::Text(text) if is_day(*column) => text.parse::<NaiveDate>().is_ok(),
             SortKey::Text(_) => is_text(*column),
         })
 }
 
 fn is_text(column: impl ColumnTrait) -> bool {
     matches!(column.def().get_column_type(), ColumnType::Text | ColumnType::String(_))
+}
+
+fn is_day(column: impl ColumnTrait) -> bool {
+    matches!(column.def().get_column_type(), ColumnType::Date)
 }
 
 fn sort_text<E: Visible + Default>(backend: DbBackend, column: E::Column) -> String {

@@ -75,8 +75,8 @@ pub async fn list<E: Table>(
     {
         let Some(bound) = bound else { continue };
         sql.push(&format!(" AND ({}) {} (", sorted_by.join(", "), if is_above { ">" } else { "<" }));
-        for key in keys {
-            sql.bind(key.clone());
+        for (key, column) in keys.iter().zip(page.columns) {
+            sql.bind(key.value(*column));
             sql.push(", ");
         }
         sql.bind(bound);
@@ -99,13 +99,19 @@ pub async fn page<E: Table>(
     list::<E>(connection, access_scope, page, filters, ColumnSet::ALL).await
 }
 
-/// Returns a page of the children of each parent that match all filters, in the order of the parents. `parents`
-/// are the columns that refer to a parent; with several, a row belongs to the parents in all of them.
-///
-/// Whoever may see a parent may see its children.
+/// How rows are under their parents.
+#[derive(Clone, Copy, Debug)]
+pub struct Under<C: 'static> {
+    /// Columns that refer to a parent; with several, a row belongs to the parents in all of them.
+    pub columns: &'static [C],
+    /// Access scope of the rows, if not whoever may see a parent may see its children.
+    pub within: Option<AccessScope>,
+}
+
+/// Returns a page of the children of each parent that match all filters, in the order of the parents.
 pub async fn under<E: Table>(
     connection: &impl ConnectionTrait,
-    referring: &[E::Column],
+    under: Under<E::Column>,
     parents: &[Uuid],
     page: &Page,
     filters: &[Filter],
@@ -113,9 +119,11 @@ pub async fn under<E: Table>(
 ) -> Result<Vec<Slice<E::Model>>> {
     let columns = columns.with::<E::Model>(E::ID.as_str());
     let backend = connection.get_database_backend();
-    let (mut sql, is_numbered) = match (parents, referring) {
-        ([parent], [column]) => (one_parent::<E>(backend, *column, *parent, page, filters, columns), false),
-        _ => (many_parents::<E>(backend, referring, parents, page, filters, columns), true),
+    let (mut sql, is_numbered) = match (parents, under.columns) {
+        ([parent], [column]) => {
+            (one_parent::<E>(backend, (*column, *parent), under, page, filters, columns), false)
+        }
+        _ => (many_parents::<E>(backend, under, parents, page, filters, columns), true),
     };
     let rows = connection.query_all_raw(sql.statement()).await?;
     let mut found: Vec<Vec<E::Model>> = parents.iter().map(|_| Vec::new()).collect();
@@ -128,7 +136,7 @@ pub async fn under<E: Table>(
             .ok_or_else(|| Error::broken("a row was read for no parent"))?
             .push(model);
     }
-    let is_sorted = referring.len() == 1 && (!is_numbered || backend == DbBackend::Postgres);
+    let is_sorted = under.columns.len() == 1 && (!is_numbered || backend == DbBackend::Postgres);
     Ok(found
         .into_iter()
         .map(|mut rows| {
@@ -143,8 +151,8 @@ pub async fn under<E: Table>(
 
 fn one_parent<E: Table>(
     backend: DbBackend,
-    column: E::Column,
-    parent: Uuid,
+    (column, parent): (E::Column, Uuid),
+    under: Under<E::Column>,
     page: &Page,
     filters: &[Filter],
     columns: ColumnSet,
@@ -152,21 +160,21 @@ fn one_parent<E: Table>(
     let mut sql = Sql::select::<E>(backend, columns);
     sql.push(&format!(" WHERE {} = ", column.as_str()));
     sql.bind(parent);
-    sql.page::<E>(page, filters);
+    sql.children::<E>(under, page, filters);
     sql
 }
 
 /// Each row starts with the number of its parent.
 fn many_parents<E: Table>(
     backend: DbBackend,
-    referring: &[E::Column],
+    under: Under<E::Column>,
     parents: &[Uuid],
     page: &Page,
     filters: &[Filter],
     columns: ColumnSet,
 ) -> Sql {
     let mut sql = Sql::new(backend);
-    for (position, column) in referring.iter().enumerate() {
+    for (position, column) in under.columns.iter().enumerate() {
         if position > 0 {
             sql.push(" UNION ALL ");
         }
@@ -177,7 +185,7 @@ fn many_parents<E: Table>(
             sql.bind(parents.to_vec());
             sql.push("::uuid[]) WITH ORDINALITY AS k(parent, n) CROSS JOIN LATERAL (SELECT ");
             sql.push(&format!("{} FROM {table} WHERE {} = k.parent", names.join(", "), column.as_str()));
-            sql.page::<E>(page, filters);
+            sql.children::<E>(under, page, filters);
             sql.push(") AS r");
         } else {
             sql.push(&format!(
@@ -193,7 +201,7 @@ fn many_parents<E: Table>(
                 ")) AS k JOIN {table} AS r ON r.id IN (SELECT id FROM {table} WHERE {} = k.parent",
                 column.as_str()
             ));
-            sql.page::<E>(page, filters);
+            sql.children::<E>(under, page, filters);
             sql.push(")");
         }
     }
@@ -348,8 +356,11 @@ impl Sql {
         self.push(&format!(" LIMIT {}", page.size.saturating_add(1)));
     }
 
-    /// Adds the conditions, the order and the size of a page that is sorted by id.
-    fn page<E: Visible>(&mut self, page: &Page, filters: &[Filter]) {
+    /// Adds the conditions, the order and the size of a page of children, which is sorted by id.
+    fn children<E: Visible>(&mut self, under: Under<E::Column>, page: &Page, filters: &[Filter]) {
+        if let Some(access_scope) = under.within {
+            self.within::<E>(access_scope);
+        }
         let (above, below) = page.bounds();
         for (sign, bound) in [(">", above), ("<", below)] {
             if let Some(bound) = bound {

@@ -73,7 +73,7 @@ impl Command for PushBar {
         ctx.tx
             .insert(&bar::Model { partner_id, instrument_id, starts_at, open, high, low, close, volume })
             .await;
-        let symbol = instrument.symbol.clone();
+        let symbol = instruments::shown(ctx.app, Some(ctx.partner.id), &instrument).await?.symbol.clone();
         ctx.record(Event::SandboxBarPushed { symbol, starts_at, open, high, low, close, volume }).await?;
         market::changed(ctx, &instrument, market::Change::Bar(bar)).await?;
         Ok(Arc::unwrap_or_clone(instrument))

@@ -15,6 +15,8 @@ pub(super) use ticks::Rounding;
 /// A split or reverse split that was applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Split {
+    /// Id by which the split comes before or after trades of the same time.
+    pub id: Uuid,
     pub at: DateTime<Utc>,
     pub new_shares: i64,
     pub old_shares: i64,
@@ -37,6 +39,7 @@ pub async fn splits(
         .await?;
     let split = |action: &corporate_action::Model| {
         Some(Split {
+            id: action.processed_id?,
             at: action.processed_at?,
             new_shares: action.new_shares?,
             old_shares: action.old_shares?,
@@ -75,16 +78,25 @@ pub(super) fn base_price<'a>(base_price: i64, splits: impl Iterator<Item = &'a S
     })
 }
 
-/// Returns a quantity from `time` in shares of today, rounded down to a hundred-millionth.
-pub fn quantity(splits: &[Split], quantity: Quantity, time: DateTime<Utc>) -> Quantity {
-    let later = after(splits, time);
-    later.fold(quantity, |quantity, split| scaled(quantity, split.new_shares, split.old_shares))
+/// Time and id of a trade.
+pub type Moment = (DateTime<Utc>, Uuid);
+
+/// Returns the splits after a trade. Those of the same time have the order of their ids, because the last bar before a
+/// split ends when the split begins.
+fn after_trade(splits: &[Split], trade: Moment) -> impl DoubleEndedIterator<Item = &Split> {
+    splits.iter().filter(move |split| (split.at, split.id) > trade)
 }
 
-/// Returns a quantity of today in shares of `time`, rounded down to a hundred-millionth.
-pub fn quantity_at(splits: &[Split], quantity: Quantity, time: DateTime<Utc>) -> Quantity {
-    let later = after(splits, time).rev();
-    later.fold(quantity, |quantity, split| scaled(quantity, split.old_shares, split.new_shares))
+/// Returns a quantity of a trade in shares of today, rounded down to a hundred-millionth; `None` if it exceeds 64 bits.
+pub fn quantity(splits: &[Split], quantity: Quantity, trade: Moment) -> Option<Quantity> {
+    let mut later = after_trade(splits, trade);
+    later.try_fold(quantity, |quantity, split| scaled(quantity, split.new_shares, split.old_shares))
+}
+
+/// Returns a quantity of today in shares of a trade, rounded down to a hundred-millionth; `None` if it exceeds 64 bits.
+pub fn quantity_at(splits: &[Split], quantity: Quantity, trade: Moment) -> Option<Quantity> {
+    let mut later = after_trade(splits, trade).rev();
+    later.try_fold(quantity, |quantity, split| scaled(quantity, split.old_shares, split.new_shares))
 }
 
 #[cfg(test)]
@@ -99,6 +111,7 @@ mod tests {
     fn splits(ratios: &[(i64, i64)]) -> Vec<Split> {
         let days = (1..).map(|day| DateTime::UNIX_EPOCH + TimeDelta::days(day));
         let split = |(at, (new_shares, old_shares)): (_, &(i64, i64))| Split {
+            id: Uuid::from_u128(5),
             at,
             new_shares: *new_shares,
             old_shares: *old_shares,
@@ -132,14 +145,28 @@ mod tests {
         assert_eq!(base_price(1, splits(&[(3, 1)]).iter()), 1);
     }
 
+    #[test]
+    fn a_trade_of_the_time_of_a_split_is_before_it_by_its_id() {
+        let splits = splits(&[(2, 1)]);
+        let day = |days| DateTime::UNIX_EPOCH + TimeDelta::days(days);
+        let ten = Quantity::from_units(10);
+        for (time, id, expected) in [(0, 9, 20), (1, 4, 20), (1, 6, 10), (2, 4, 10)] {
+            let trade = (day(time), Uuid::from_u128(id));
+            assert_eq!(quantity(&splits, ten, trade), Some(Quantity::from_units(expected)), "{time} {id}");
+        }
+        let most = Quantity::from_units(i64::MAX);
+        assert_eq!(quantity(&splits, most, (day(0), Uuid::nil())), None);
+    }
+
     proptest! {
         #[test]
         fn quantities_come_back_to_a_hundred_millionth(
             units in 1_i64..1_000_000_000_000, new in 1_i64..100, old in 1_i64..100,
         ) {
             let (splits, before) = (splits(&[(new, old)]), Quantity::from_units(units));
-            let today = quantity(&splits, before, DateTime::UNIX_EPOCH);
-            let back = quantity_at(&splits, today, DateTime::UNIX_EPOCH);
+            let trade = (DateTime::UNIX_EPOCH, Uuid::nil());
+            let today = quantity(&splits, before, trade).unwrap();
+            let back = quantity_at(&splits, today, trade).unwrap();
             prop_assert!(back <= before);
             prop_assert!(before.units() - back.units() <= old / new + 1);
         }

@@ -7,13 +7,13 @@
 
 mod dividends;
 mod processing;
-mod rules;
+pub mod rules;
 mod splits;
 
 pub use dividends::{PayDividend, ReinvestDividend};
 pub use processing::{ApplyEntitlement, ProcessCorporateAction};
 
-use super::instruments;
+use super::{instruments, market};
 use crate::{
     Checks, Code, Refusal, Result, Scope, Visible,
     kernel::{
@@ -26,12 +26,16 @@ use crate::{
 };
 use chrono::{Days, NaiveDate};
 use entity::{
-    Kind, Price, Rate, account,
+    Kind, Price, Quantity, Rate, account,
     corporate_action::{self, ActionKind, Column},
-    entitlement,
-    partner::Mode,
+    entitlement, instrument,
+    partner::{self, Mode},
+    position,
 };
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{
+    ColumnTrait, EntityTrait, QueryFilter, QuerySelect,
+    sea_query::{Expr, ExprTrait},
+};
 use serde::Serialize;
 
 /// Corporate actions are visible to the partner and all of its users: they are public.
@@ -98,7 +102,7 @@ impl Terms {
     fn check(&self, ex_on: NaiveDate) -> Result<()> {
         match self {
             Self::CashDividend { per_share, record_on, pay_on } => {
-                check_dividend(*per_share, ex_on, record_on.unwrap_or(ex_on), *pay_on)
+                check_dividend(*per_share, ex_on, *record_on, *pay_on)
                     .map_err(|error| error.inside("cashDividend"))
             }
             Self::Split(ratio) => ratio.check(true).map_err(|error| error.inside("split")),
@@ -117,18 +121,43 @@ impl Terms {
     }
 }
 
-fn check_dividend(per_share: Rate, ex_on: NaiveDate, record_on: NaiveDate, pay_on: NaiveDate) -> Result<()> {
+/// Whether a dividend has its ex-date after the payment, as only large ones have.
+fn is_paid_first(ex_on: NaiveDate, pay_on: NaiveDate) -> bool {
+    pay_on < ex_on && calendar::next_trading_day(pay_on) == ex_on
+}
+
+/// Whether a dividend is at least 25 % of the price of a share (FINRA Rule 11140).
+fn is_large(per_share: Rate, price: Price) -> bool {
+    // Millionths against ten-thousandths of a dollar.
+    i128::from(per_share.units()) * 4 >= i128::from(price.units()) * 100
+}
+
+/// The record date if none is announced.
+fn default_record_on(ex_on: NaiveDate, pay_on: NaiveDate) -> NaiveDate {
+    Ord::min(ex_on, pay_on)
+}
+
+fn check_dividend(
+    per_share: Rate,
+    ex_on: NaiveDate,
+    record_on: Option<NaiveDate>,
+    pay_on: NaiveDate,
+) -> Result<()> {
+    let record_on = record_on.unwrap_or_else(|| default_record_on(ex_on, pay_on));
     let mut checks = Checks::default();
     if !per_share.is_positive() || per_share > MAX_PER_SHARE {
         let text = format!("must be above zero and at most {MAX_PER_SHARE}");
         checks.note::<()>(Err(Refusal::invalid("perShare", text).into()));
     }
-    if record_on < ex_on {
+    if record_on < ex_on && pay_on >= ex_on {
         let text = "must not be before the ex-date";
         checks.note::<()>(Err(Refusal::invalid("recordOn", text).into()));
     }
     if pay_on < record_on {
         let text = "must not be before the record date";
+        checks.note::<()>(Err(Refusal::invalid("payOn", text).into()));
+    } else if pay_on < ex_on && !is_paid_first(ex_on, pay_on) {
+        let text = "must not be before the ex-date, unless that is the next trading day";
         checks.note::<()>(Err(Refusal::invalid("payOn", text).into()));
     }
     if ex_on.checked_add_days(MAX_DAYS_AHEAD).is_some_and(|last| pay_on > last) {
@@ -182,7 +211,9 @@ impl Ratio {
 /// share before a split of the same ex-date.
 /// - A cash dividend is recorded on the ex-date, in dollars for each share, rounded half up to the cent for the
 ///   account, and paid into its cash at 08:30 in New York on the pay date, or reinvested when the market is open if
-///   the account says so. A frozen account is paid in cash.
+///   the account says so. A frozen account is paid in cash. A dividend of at least 25 % of the price may have its
+///   ex-date on the trading day after the pay date (FINRA Rule 11140(b)(2)); it is then paid on the ex-date, to those
+///   who held until then.
 /// - A split or reverse split changes quantities on the ex-date; the cost of the shares and their dates stay. What is
 ///   below four decimals of a share, or all fractions, is paid in cash at the announced price and recorded as a
 ///   realized gain.
@@ -195,7 +226,8 @@ impl Ratio {
 ///
 /// # Errors
 /// `NOT_FOUND` for an unknown instrument, `INVALID` for an ex-date that is not a later trading day within a year, dates
-/// in the wrong order, or terms out of range, `REQUIRED` without a price for fractions that may arise,
+/// in the wrong order, a dividend that is paid before its ex-date and is less than 25 % of the price, or terms out of
+/// range, `REQUIRED` without a price for fractions that may arise,
 /// `CORPORATE_ACTION_EXISTS` if the same action was announced, and `SYMBOL_TAKEN`.
 impl Command for ApplyCorporateAction {
     const NAME: &'static str = "corporate_action.apply";
@@ -226,6 +258,8 @@ impl Command for ApplyCorporateAction {
             let text = "must be a later day within a year, because the close before it decides";
             return Err(Refusal::invalid("exOn", text).into());
         }
+        self.require_large(ctx, &partner, &instrument).await?;
+        self.require_fitting(ctx, instrument.id).await?;
         let action = self.announced(ctx, instrument.id);
         self.require_new(ctx, &action).await?;
         if let Some(symbol) = &action.symbol
@@ -286,6 +320,48 @@ async fn is_taken(ctx: &CommandContext<'_>, symbol: &str) -> Result<bool> {
 }
 
 impl ApplyCorporateAction {
+    /// Refuses a dividend that is paid before its ex-date and is not large, by the present price.
+    async fn require_large(
+        &self,
+        ctx: &CommandContext<'_>,
+        partner: &partner::Model,
+        instrument: &instrument::Model,
+    ) -> Result<()> {
+        let Terms::CashDividend { per_share, pay_on, .. } = self.terms else { return Ok(()) };
+        if pay_on >= self.ex_on {
+            return Ok(());
+        }
+        let price = market::quote(ctx.app, ctx.tx, partner, instrument, clock::now_of(partner)).await?.last;
+        if is_large(per_share, price) {
+            return Ok(());
+        }
+        let text = format!(
+            "must not be before the ex-date, because the dividend is less than 25 % of the price, ${price}"
+        );
+        Err(Refusal::invalid("terms.cashDividend.payOn", text).into())
+    }
+
+    /// Refuses a split after which the shares of all accounts together would exceed 64 bits.
+    async fn require_fitting(&self, ctx: &CommandContext<'_>, instrument_id: uuid::Uuid) -> Result<()> {
+        use position::Column;
+        let Terms::Split(Ratio { new_shares, old_shares, .. }) = self.terms else { return Ok(()) };
+        let held: Option<Option<i64>> = position::Entity::find()
+            .select_only()
+            .column_as(Column::Quantity.sum().cast_as("bigint"), "held")
+            .filter(Column::PartnerId.eq(ctx.partner.id))
+            .filter(Column::InstrumentId.eq(instrument_id))
+            .filter(Expr::cust("quantity > 0"))
+            .into_tuple()
+            .one(ctx.tx)
+            .await?;
+        let held = Quantity::from_units(held.flatten().unwrap_or(0));
+        if rules::split(held, (new_shares, old_shares), false).is_some() {
+            return Ok(());
+        }
+        let text = format!("is too large for the {held} shares of the accounts");
+        Err(Refusal::invalid("terms.split.newShares", text).into())
+    }
+
     fn announced(&self, ctx: &CommandContext<'_>, instrument_id: uuid::Uuid) -> corporate_action::Model {
         let mut action = corporate_action::Model {
             id: ctx.app.ids.next(Kind::CorporateAction),
@@ -303,11 +379,12 @@ impl ApplyCorporateAction {
             symbol: None,
             created_at: ctx.now,
             processed_at: None,
+            processed_id: None,
         };
         match &self.terms {
             Terms::CashDividend { per_share, record_on, pay_on } => {
                 action.per_share = Some(*per_share);
-                action.record_on = Some(record_on.unwrap_or(self.ex_on));
+                action.record_on = Some(record_on.unwrap_or_else(|| default_record_on(self.ex_on, *pay_on)));
                 action.pay_on = Some(*pay_on);
             }
             Terms::Split(ratio) | Terms::ReverseSplit(ratio) => {
@@ -348,6 +425,6 @@ impl ApplyCorporateAction {
 }
 
 /// Returns the condition for the corporate actions of the instrument with this ticker symbol, in upper or lower case.
-pub fn of_symbol(partner_id: Option<uuid::Uuid>, symbol: &str) -> Filter {
-    instruments::with_symbol(Column::InstrumentId, partner_id, symbol)
+pub fn of_symbol(symbol: &str) -> Filter {
+    instruments::with_symbol(symbol)
 }

@@ -1,9 +1,6 @@
 //! Realized gains and losses: by tax year, and as the lines of Form 8949.
 
-use super::{
-    instruments,
-    lots::replay::{self, Split},
-};
+use super::{basis, instruments, lots::replay};
 use crate::{
     Error, Refusal, Result, Visible,
     kernel::{actor::AccessScope, app::App, calendar, clock, lists::Filter},
@@ -12,7 +9,6 @@ use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use entity::{
     Money, Quantity,
     account::{self, TaxTreatment},
-    corporate_action, entitlement,
     lot_closing::{self, Term},
     tax_lot,
 };
@@ -229,7 +225,7 @@ async fn as_broker(
         let closings: Vec<_> =
             closings.iter().filter(|closing| closing.instrument_id == instrument).collect();
         let Some(lot) = lots.first() else { continue };
-        let splits = splits_of(connection, account_id, lot.partner_id, instrument).await?;
+        let splits = basis::splits(connection, lot.partner_id, instrument).await?;
         let book = replay::of_account(&lots, &closings, &splits)
             .ok_or_else(|| Error::broken("the tax lots of an account do not add up"))?;
         found.extend(book.closings.into_iter().map(|(closing, _)| closing));
@@ -237,37 +233,4 @@ async fn as_broker(
     found.retain(|closing| closing.closed_on.year() == year);
     found.sort_by_key(|closing| closing.closed_at);
     Ok(found)
-}
-
-/// Returns the splits of an instrument, at the times when they were applied to an account, or would have been if it had
-/// held shares: losses from before count in shares after them.
-async fn splits_of(
-    connection: &impl ConnectionTrait,
-    account_id: Uuid,
-    partner_id: Uuid,
-    instrument_id: Uuid,
-) -> Result<Vec<Split>> {
-    let actions = corporate_action::Entity::find()
-        .filter(corporate_action::Column::PartnerId.eq(partner_id))
-        .filter(corporate_action::Column::InstrumentId.eq(instrument_id))
-        .filter(corporate_action::Column::NewShares.is_not_null())
-        .filter(corporate_action::Column::ProcessedAt.is_not_null())
-        .all(connection)
-        .await?;
-    let entitlements = entitlement::Entity::find()
-        .filter(entitlement::Column::AccountId.eq(account_id))
-        .filter(entitlement::Column::CorporateActionId.is_in(actions.iter().map(|action| action.id)))
-        .all(connection)
-        .await?;
-    let split = |action: &corporate_action::Model| {
-        let own = entitlements.iter().find(|entitlement| entitlement.corporate_action_id == action.id);
-        Some(Split {
-            // Trades before the split were booked before the entitlement was recorded.
-            id: own.map_or(action.id, |entitlement| entitlement.id),
-            at: own.and_then(|entitlement| entitlement.applied_at).or(action.processed_at)?,
-            new_shares: action.new_shares?,
-            old_shares: action.old_shares?,
-        })
-    };
-    Ok(actions.iter().filter_map(split).collect())
 }

@@ -5,12 +5,12 @@ mod catalog;
 pub use catalog::{Catalog, current};
 
 use crate::{
-    Error, Result, Visible,
+    Code, Error, Refusal, Result, Visible,
     kernel::{
         actor::AccessScope,
         app::App,
         command::CommandContext,
-        db::Db,
+        db::{Db, WriteTransaction},
         ids::Ids,
         lists::{Filter, SortedPage},
         pages::Slice,
@@ -24,10 +24,11 @@ use entity::{
     order, partner_symbol,
 };
 use sea_orm::{
-    ActiveEnum, ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, Iterable,
+    ActiveEnum, ActiveModelTrait, ActiveValue::Set, ConnectionTrait, EntityTrait, Iterable, Statement,
     sea_query::OnConflict,
 };
 use std::{
+    borrow::Cow,
     collections::{HashMap, HashSet},
     sync::Arc,
 };
@@ -107,12 +108,37 @@ pub(super) async fn rename(ctx: &CommandContext<'_>, instrument_id: Uuid, symbol
     catalog::change(ctx.tx, ctx.app.ids).await
 }
 
-/// Returns the condition that a column has the instrument with this symbol, in upper or lower case.
-pub(super) fn with_symbol(column: impl ColumnTrait, partner_id: Option<Uuid>, symbol: &str) -> Filter {
-    let query = "SELECT instrument.id FROM instrument LEFT JOIN partner_symbol ON partner_symbol.instrument_id = \
-                 instrument.id AND partner_symbol.partner_id = {partner} WHERE coalesce(partner_symbol.symbol, \
-                 instrument.symbol) = {}";
-    Filter::in_query(column, query, partner_id.unwrap_or_default(), normalized(symbol))
+/// Returns the condition that a row of a table with a column `instrument_id` has the instrument with this symbol, in
+/// upper or lower case.
+pub(super) fn with_symbol(symbol: &str) -> Filter {
+    Filter::of_symbol("instrument_id = {}", symbol)
+}
+
+/// Returns the condition that the symbol of an instrument for a partner, or a word of its name, starts with this text.
+pub fn matching(partner_id: Option<Uuid>, text: &str) -> Filter {
+    let symbol = "coalesce((SELECT changed.symbol FROM partner_symbol AS changed WHERE changed.instrument_id = \
+                  instrument.id AND changed.partner_id = {partner}), symbol)";
+    Filter::word_starts_with(&[symbol, "name"], partner_id.unwrap_or_default(), text.trim())
+}
+
+/// Returns filters with the instruments that have their symbols for a partner, which are in memory.
+pub async fn resolved<'a>(
+    app: &App,
+    partner_id: Option<Uuid>,
+    filters: &'a [Filter],
+) -> Result<Cow<'a, [Filter]>> {
+    if filters.iter().all(|filter| filter.symbol().is_none()) {
+        return Ok(filters.into());
+    }
+    let mut resolved = Vec::with_capacity(filters.len());
+    for filter in filters {
+        let found = match filter.symbol() {
+            Some(symbol) => by_symbol(app, partner_id, symbol).await?,
+            None => None,
+        };
+        resolved.push(found.map_or_else(|| filter.clone(), |instrument| filter.of_instrument(instrument.id)));
+    }
+    Ok(resolved.into())
 }
 
 /// Whether a text has the form of a symbol: 1 to 20 capital letters, digits, dots, hyphens or slashes.
@@ -316,13 +342,16 @@ pub struct Changes {
 }
 
 /// Adds new instruments and updates those with a known symbol, in one transaction. Servers use them within a
-/// second.
+/// second. Refused, and nothing is imported, if another instrument has the symbol of a new one for a partner, or will
+/// have it: orders by this symbol would be for the other.
 pub async fn import(db: &Db, ids: Ids, new: Vec<NewInstrument>) -> Result<Changes> {
     let mut changes = Changes::default();
     let tx = db.write().await?;
     let known = instrument::Entity::find().all(&tx).await?;
     let known: HashMap<String, instrument::Model> =
         known.into_iter().map(|row| (row.symbol.clone(), row)).collect();
+    let added = new.iter().map(|new| new.symbol.as_str()).filter(|symbol| !known.contains_key(*symbol));
+    require_free(&tx, &added.collect()).await?;
     for new in new {
         let symbol = new.symbol.clone();
         match known.get(&symbol) {
@@ -345,6 +374,29 @@ pub async fn import(db: &Db, ids: Ids, new: Vec<NewInstrument>) -> Result<Change
     }
     tx.commit().await?;
     Ok(changes)
+}
+
+/// Refuses symbols that another instrument has for a partner since a symbol change, or will have.
+async fn require_free(tx: &WriteTransaction, symbols: &HashSet<&str>) -> Result<()> {
+    let text = "SELECT changed.symbol, instrument.symbol, partner.name FROM (SELECT partner_id, instrument_id, symbol \
+                FROM partner_symbol UNION SELECT partner_id, instrument_id, symbol FROM corporate_action WHERE symbol \
+                IS NOT NULL AND processed_at IS NULL) AS changed JOIN instrument ON instrument.id = \
+                changed.instrument_id JOIN partner ON partner.id = changed.partner_id ORDER BY changed.symbol, \
+                partner.name";
+    let statement = Statement::from_string(tx.get_database_backend(), text);
+    let mut taken = Vec::new();
+    for row in tx.query_all_raw(statement).await? {
+        let [symbol, former, partner]: [String; 3] =
+            [row.try_get_by_index(0)?, row.try_get_by_index(1)?, row.try_get_by_index(2)?];
+        if symbols.contains(symbol.as_str()) {
+            taken.push(format!("{symbol} ({former} of partner {partner})"));
+        }
+    }
+    if taken.is_empty() {
+        return Ok(());
+    }
+    let text = format!("after a symbol change, other instruments have these symbols: {}", taken.join(", "));
+    Err(Refusal::new(Code::SymbolTaken, "", text).into())
 }
 
 fn asset_classes() -> String {

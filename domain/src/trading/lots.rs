@@ -446,8 +446,8 @@ async fn changed_loss(
 }
 
 /// Returns the condition for the lots of the instrument with this ticker symbol, in upper or lower case.
-pub fn of_symbol(partner_id: Option<Uuid>, symbol: &str) -> Filter {
-    instruments::with_symbol(tax_lot::Column::InstrumentId, partner_id, symbol)
+pub fn of_symbol(symbol: &str) -> Filter {
+    instruments::with_symbol(symbol)
 }
 
 /// For the APIs: the column with the number of shares not sold yet.

@@ -179,7 +179,8 @@ async fn stored(
         (3..).take(instruments.len()).map(|place| format!("${place}")).collect::<Vec<_>>().join(", ");
     let text = format!(
         "SELECT instrument.id, quote_override.bid, quote_override.ask, bar.starts_at, bar.open, bar.close, \
-         quote_override.set_at, split.processed_at, split.new_shares, split.old_shares FROM instrument \
+         quote_override.set_at, split.processed_at, split.new_shares, split.old_shares, \
+         split.processed_id FROM instrument \
          LEFT JOIN quote_override ON quote_override.partner_id = $1 \
          AND quote_override.instrument_id = instrument.id \
          LEFT JOIN bar ON bar.partner_id = $1 AND bar.instrument_id = instrument.id AND bar.starts_at = \
@@ -208,7 +209,7 @@ async fn stored(
         (stored.set, stored.last) = (set, last.zip(starts_at));
         if let Some(at) = row.try_get_by_index(7)? {
             let [new_shares, old_shares] = [row.try_get_by_index(8)?, row.try_get_by_index(9)?];
-            stored.splits.push(Split { at, new_shares, old_shares });
+            stored.splits.push(Split { id: row.try_get_by_index(10)?, at, new_shares, old_shares });
         }
     }
     Ok(found)

@@ -142,6 +142,14 @@ impl Command for PlaceOrder {
     }
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<order::Model> {
+        let decision = self.decide(ctx).await?;
+        self.accept(ctx, decision).await
+    }
+}
+
+impl PlaceOrder {
+    /// Decides about the order: locks the account and its cash, and changes nothing if the order is refused.
+    pub(super) async fn decide(&self, ctx: &CommandContext<'_>) -> Result<Decision> {
         let account_id = match self.account_id {
             Some(id) => id,
             None => accounts::only_one(ctx.tx, ctx.access_scope).await?,
@@ -151,7 +159,12 @@ impl Command for PlaceOrder {
             Side::Sell => &[],
         };
         let (account, cash) = accounts::usable_with_cash(ctx.tx, ctx.access_scope, account_id, kinds).await?;
-        let Decision { order, instrument, holds, .. } = View::of(ctx).decide(self, account, &cash).await?;
+        View::of(ctx).decide(self, account, &cash).await
+    }
+
+    /// Places an order that was accepted. If it fails, the transaction must be rolled back.
+    pub(super) async fn accept(&self, ctx: &CommandContext<'_>, decision: Decision) -> Result<order::Model> {
+        let Decision { order, instrument, holds, .. } = decision;
         let mut entry = Entry::default();
         let mut event = ctx.event();
         for (ledger_account, amount) in &holds {
@@ -167,9 +180,7 @@ impl Command for PlaceOrder {
         event.record(ctx.tx, Event::OrderAccepted(OrderState::of(&order, &shown))).await?;
         Ok(order)
     }
-}
 
-impl PlaceOrder {
     fn check_size(&self) -> Result<()> {
         match (self.quantity, self.notional) {
             (Some(quantity), None) => check_quantity(quantity),
@@ -278,15 +289,11 @@ pub async fn list(
 }
 
 /// Returns the condition for the orders for the instrument with this ticker symbol, in upper or lower case.
-pub fn of_symbol(partner_id: Option<Uuid>, symbol: &str) -> Filter {
-    instruments::with_symbol(order::Column::InstrumentId, partner_id, symbol)
+pub fn of_symbol(symbol: &str) -> Filter {
+    instruments::with_symbol(symbol)
 }
 
 /// Returns the condition for the fills in the instrument with this ticker symbol, in upper or lower case.
-pub fn fills_of_symbol(partner_id: Option<Uuid>, symbol: &str) -> Filter {
-    let query = "SELECT orders.id FROM orders JOIN instrument ON instrument.id = orders.instrument_id LEFT JOIN \
-                 partner_symbol ON partner_symbol.instrument_id = instrument.id AND partner_symbol.partner_id = \
-                 {partner} WHERE coalesce(partner_symbol.symbol, instrument.symbol) = {}";
-    let symbol = instruments::normalized(symbol);
-    Filter::in_query(fill::Column::OrderId, query, partner_id.unwrap_or_default(), symbol)
+pub fn fills_of_symbol(symbol: &str) -> Filter {
+    Filter::of_symbol("(SELECT instrument_id FROM orders WHERE orders.id = order_id) = {}", symbol)
 }

@@ -1,8 +1,9 @@
 //! Serializes responses as JSON and inspects their errors.
 
 use std::{
+    borrow::Cow,
     io::{self, Write},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use super::guard::Refused;
@@ -155,6 +156,16 @@ pub struct Rendered {
     /// Cursor of the event in it.
     pub cursor: Option<Arc<str>>,
     pub has_errors: bool,
+    message: OnceLock<FirstMessage>,
+}
+
+/// Message with a response to its first subscriber. Most clients choose the same ids, so that it serves the
+/// others as well.
+#[derive(Debug)]
+struct FirstMessage {
+    id: Arc<str>,
+    message_type: &'static str,
+    text: String,
 }
 
 impl Rendered {
@@ -169,6 +180,24 @@ impl Rendered {
             refusal: (!has_run).then(|| errors().into()),
             cursor: cursor(response).filter(|_| has_run).map(Into::into),
             has_errors: response.is_err(),
+            message: OnceLock::new(),
+        }
+    }
+
+    /// Returns the text of the message for an operation, which is written once for all operations with the same
+    /// id and message type.
+    pub fn message(
+        &self,
+        id: &Arc<str>,
+        message_type: &'static str,
+        write: impl Fn(&Self) -> String,
+    ) -> Cow<'_, str> {
+        let first =
+            self.message.get_or_init(|| FirstMessage { id: id.clone(), message_type, text: write(self) });
+        if first.id == *id && first.message_type == message_type {
+            Cow::Borrowed(&first.text)
+        } else {
+            Cow::Owned(write(self))
         }
     }
 }

@@ -10,10 +10,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
 };
 
-use async_graphql::{
-    Executor, Request, Response, Value, Variables,
-    parser::{Error as ParseError, types::OperationType},
-};
+use async_graphql::{Executor, Request, Response, Value, Variables, parser::types::OperationType};
 use fanout::{Fanout, Reply};
 use futures_util::{
     FutureExt, StreamExt,
@@ -173,14 +170,13 @@ struct Shared {
 }
 
 impl<E: Executor> Engine<E> {
-    /// Creates an engine. Fails only if `sdl`, the text of the schema, cannot be parsed.
-    pub fn new(schema: E, sdl: &str, limits: Limits) -> Result<Self, ParseError> {
-        let types = Arc::new(Types::read(sdl)?);
+    /// Creates an engine for a schema with these types.
+    pub fn new(schema: E, types: Arc<Types>, limits: Limits) -> Self {
         let documents = Documents::new(limits.cached_documents, limits.cached_tokens);
         let persisted = Documents::new(limits.cached_documents, limits.cached_tokens);
         let (keys, fanout) = ([RandomState::new(), RandomState::new()], Arc::default());
         let shared = Arc::new(Shared { limits, types, documents, keys, persisted, fanout });
-        Ok(Self { schema, shared, is_breadth_first: false })
+        Self { schema, shared, is_breadth_first: false }
     }
 
     pub fn limits(&self) -> &Limits {

@@ -4,9 +4,9 @@ mod market_clock;
 mod objects;
 
 use self::objects::{
-    AccountChangedEvent, BankAccountChangedEvent, CorporateActionAppliedEvent, FoundHit, KycChangedEvent,
-    OrderChangedEvent, PartnerChangedEvent, PositionChangedEvent, TradeConfirmedEvent, TradeSettledEvent,
-    TransferChangedEvent, UserChangedEvent, WatchListHitFoundEvent,
+    AccountChangedEvent, BankAccountChangedEvent, ChangedPartner, CorporateActionAppliedEvent, FoundHit,
+    KycChangedEvent, OrderChangedEvent, PartnerChangedEvent, PositionChangedEvent, TradeConfirmedEvent,
+    TradeSettledEvent, TransferChangedEvent, UserChangedEvent, WatchListHitFoundEvent,
 };
 use super::{
     breadth::{Fetch, fetch},
@@ -68,7 +68,12 @@ impl Event {
         let kind = event.event_type().into();
         Ok(match event.subject() {
             Subject::Partner => {
-                let state = row.partner_id;
+                let corporate_action_id = match &event {
+                    LoggedEvent::CorporateActionAnnounced(action)
+                    | LoggedEvent::CorporateActionWithdrawn(action) => Some(action.id),
+                    _ => None,
+                };
+                let state = ChangedPartner { id: row.partner_id, corporate_action_id };
                 Self::Partner(PartnerChangedEvent { row, kind, state })
             }
             Subject::User(state) => Self::User(UserChangedEvent { row, kind, state: *state }),

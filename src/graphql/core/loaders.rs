@@ -16,8 +16,9 @@ use domain::{
         db::{ReadConnection, Reader},
         lists::{Filter, SortedPage},
         pages::{Page, Slice},
-        rows,
+        rows::{self, Under},
     },
+    trading::instruments,
 };
 use entity::positional::ColumnSet;
 pub use keyed::{
@@ -59,19 +60,27 @@ impl BatchLoader {
         Ok(rows.into_iter().map(T::from).collect())
     }
 
-    /// Returns a page of the children of each parent. Whoever may see a parent may see its children.
+    /// Returns a page of the children of each parent: of all of them, or if other callers may see the parents too, of
+    /// those that the caller may find.
     pub async fn under<T: Item>(
         &self,
         parents: &[Uuid],
+        is_shared: bool,
         page: &Page,
         filters: &[Filter],
         columns: ColumnSet,
     ) -> Result<Vec<Slice<T::Row>>> {
-        if self.access::<T::Entity>()?.is_none() {
+        let Some(access_scope) = self.access::<T::Entity>()? else {
             return Ok(parents.iter().map(|_| page.cut(Vec::new())).collect());
-        }
+        };
+        let under = if is_shared {
+            Under { columns: T::SHARED_PARENTS, within: Some(access_scope) }
+        } else {
+            Under { columns: T::PARENTS, within: None }
+        };
+        let filters = instruments::resolved(&self.app, self.actor.partner_id(), filters).await?;
         let connection = self.reader.connection().await?;
-        Ok(rows::under::<T::Entity>(&connection, T::PARENTS, parents, page, filters, columns).await?)
+        Ok(rows::under::<T::Entity>(&connection, under, parents, page, &filters, columns).await?)
     }
 
     /// Returns a page of the rows that the caller can see. Fails for callers without the scope.
@@ -86,8 +95,9 @@ impl BatchLoader {
             // Lets what the rows are shown with be as current as the rows.
             T::from_memory(&self.app, &[]).await?;
         }
+        let filters = instruments::resolved(&self.app, self.actor.partner_id(), filters).await?;
         let connection = self.reader.connection().await?;
-        Ok(rows::list::<T::Entity>(&connection, access_scope, page, filters, columns).await?)
+        Ok(rows::list::<T::Entity>(&connection, access_scope, page, &filters, columns).await?)
     }
 }
 

@@ -46,8 +46,11 @@ use uuid::Uuid;
 pub trait Item: Object + ObjectType + From<Self::Row> {
     /// Kind of object.
     const KIND: Kind;
-    /// Columns that refer to the parents under which the rows are listed.
+    /// Columns that refer to the parents under which the rows are listed. Whoever may see a parent may see them.
     const PARENTS: &'static [ColumnOf<Self::Entity>];
+    /// Columns that refer to parents which more callers may see. Under these, a caller sees the rows that they may
+    /// find.
+    const SHARED_PARENTS: &'static [ColumnOf<Self::Entity>];
     type Entity: Table<Model = Self::Row>;
     type Row: Positional + Identified + RowTrait<Entity = Self::Entity> + Clone + Send + Sync;
 
@@ -69,7 +72,8 @@ pub trait Item: Object + ObjectType + From<Self::Row> {
 
 macro_rules! nodes {
     (
-        $($kind:ident / $table:ident $(by $($parent:ident)|+)? $(from $memory:path)? => $object:ident,)*
+        $($kind:ident / $table:ident $(by $($parent:ident)|+)? $(shared $shared:ident)? $(from $memory:path)?
+            => $object:ident,)*
         ;
         $($other:ident)*
     ) => {
@@ -84,6 +88,7 @@ macro_rules! nodes {
             impl Item for $object {
                 const KIND: Kind = Kind::$kind;
                 const PARENTS: &'static [$table::Column] = &[$($($table::Column::$parent),+)?];
+                const SHARED_PARENTS: &'static [$table::Column] = &[$($table::Column::$shared)?];
                 type Entity = $table::Entity;
                 type Row = $table::Model;
 
@@ -125,8 +130,8 @@ nodes! {
     Account / account by UserId | JointMemberId => Account,
     ApiKey / api_key => ApiKey,
     BankAccount / bank_account by UserId => BankAccount,
-    CorporateAction / corporate_action => CorporateAction,
-    Entitlement / entitlement by AccountId => Entitlement,
+    CorporateAction / corporate_action shared InstrumentId => CorporateAction,
+    Entitlement / entitlement by AccountId shared CorporateActionId => Entitlement,
     Fill / fill by OrderId => Fill,
     Instrument / instrument from instruments::known => Instrument,
     Invitation / invitation => Invitation,

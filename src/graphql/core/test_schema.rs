@@ -1,14 +1,20 @@
 //! Schema for tests, with every kind of failure.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_graphql::{Enum, ID, Interface, Object, SimpleObject, Subscription, Union};
 use futures_util::{Stream, StreamExt, stream};
 
+use super::complete::Types;
 use crate::wire::{Fault, Result};
 use domain::Refusal;
 
 pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
+
+/// Returns the types of the schema.
+pub fn types() -> Arc<Types> {
+    Arc::new(Types::read(&schema().sdl()).unwrap())
+}
 
 pub fn schema() -> Schema {
     Schema::build(Query, Mutation, Subscription).disable_suggestions().finish()

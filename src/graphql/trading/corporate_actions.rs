@@ -99,11 +99,8 @@ impl CorporateAction {
 
     /// What the accounts that the caller can see are entitled to, newest first. Empty before the ex-date.
     fn entitlements(&self, view: &Viewpoint, page: PageArgs) -> Result<ListOf<Entitlement>> {
-        let filters = vec![
-            Filter::is(entitlement::Column::CorporateActionId, self.0.id),
-            Filter::not_zero(entitlement::Column::Quantity),
-        ];
-        ListOf::all(view, &page, filters)
+        let filters = vec![Filter::not_zero(entitlement::Column::Quantity)];
+        ListOf::seen_under(view, self.0.id, &page, filters)
     }
 
     /// Time when it was announced.
@@ -202,9 +199,11 @@ pub enum CorporateActionTermsInput {
 pub struct CashDividendInput {
     /// Dividend for each share, with at most six decimals, for example "0.2475".
     per_share: MoneyInput,
-    /// Record date, on or after the ex-date; the ex-date by default.
+    /// Record date, on or after the ex-date unless the payment is before it; by default the ex-date, or the date of the
+    /// payment if that is earlier.
     record_on: Option<Date>,
-    /// Date of the payment, on or after the record date.
+    /// Date of the payment, on or after the record date. If the dividend is at least 25 % of the price, this may be the
+    /// trading day before the ex-date; then the dividend is paid on the ex-date.
     pay_on: Date,
 }
 
@@ -299,19 +298,27 @@ pub struct CorporateActionFilter {
     kinds: Option<Vec<CorporateActionKind>>,
     /// Only actions of the instrument with this ticker symbol, case-insensitive.
     symbol: Option<String>,
+    /// Only actions with this ex-date or a later one.
+    ex_from: Option<Date>,
+    /// Only actions with an earlier ex-date.
+    ex_before: Option<Date>,
 }
 
 impl CorporateActionFilter {
-    fn conditions(self, view: &Viewpoint) -> Vec<Filter> {
+    fn conditions(self) -> domain::Result<Vec<Filter>> {
+        let day = |day: Option<Date>, field: &str| day.map(|day| parsed(&day, field)).transpose();
+        let (from, before) =
+            domain::both(day(self.ex_from, "filter.exFrom"), day(self.ex_before, "filter.exBefore"))?;
         let kinds = self.kinds.unwrap_or_default().into_iter().map(corporate_action::ActionKind::from);
-        let partner = view.actor().partner_id();
-        [
+        Ok([
             Filter::one_of(corporate_action::Column::Kind, kinds),
-            self.symbol.map(|symbol| rules::of_symbol(partner, &symbol)),
+            self.symbol.map(|symbol| rules::of_symbol(&symbol)),
+            from.map(|day| Filter::from_day(corporate_action::Column::ExOn, day)),
+            before.map(|day| Filter::before_day(corporate_action::Column::ExOn, day)),
         ]
         .into_iter()
         .flatten()
-        .collect()
+        .collect())
     }
 }
 
@@ -320,6 +327,8 @@ sort_by!(
     CorporateActionSort, CorporateActionSortField of corporate_action, default AnnouncedAt Desc {
         /// Time when the action was announced.
         AnnouncedAt [],
+        /// Ex-date.
+        ExOn [ExOn],
     }
 );
 
@@ -336,7 +345,7 @@ impl CorporateActionQuery {
         #[graphql(desc = "Filter for the corporate actions.")] filter: Option<CorporateActionFilter>,
         #[graphql(desc = "Sort order; newest first by default.")] order_by: Option<CorporateActionSort>,
     ) -> Result<Option<ListOf<CorporateAction>>> {
-        let filters = filter.unwrap_or_default().conditions(view);
+        let filters = filter.unwrap_or_default().conditions()?;
         Ok(Some(ListOf::sorted(view, &page, filters, order_by)?))
     }
 }

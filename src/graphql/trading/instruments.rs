@@ -85,8 +85,7 @@ impl Instrument {
         if corporate_action::Entity::access(view.actor()).is_err() {
             return Ok(None);
         }
-        let of_instrument = Filter::is(corporate_action::Column::InstrumentId, self.0.id);
-        Ok(Some(ListOf::all(view, &page, vec![of_instrument])?))
+        Ok(Some(ListOf::seen_under(view, self.0.id, &page, Vec::new())?))
     }
 
     /// Current bid and ask. Null without credentials or while market prices are unavailable.
@@ -155,9 +154,9 @@ pub struct InstrumentFilter {
 }
 
 impl InstrumentFilter {
-    fn conditions(self) -> Vec<Filter> {
-        let columns = [instrument::Column::Symbol, instrument::Column::Name];
-        self.search.map(|text| Filter::word_starts_with(&columns, text.trim())).into_iter().collect()
+    fn conditions(self, view: &Viewpoint) -> Vec<Filter> {
+        let partner_id = view.actor().partner_id();
+        self.search.map(|text| instruments::matching(partner_id, &text)).into_iter().collect()
     }
 }
 
@@ -231,7 +230,7 @@ impl InstrumentQuery {
         #[graphql(desc = "Filter for the instruments.")] filter: Option<InstrumentFilter>,
         #[graphql(desc = "Sort order; by symbol by default.")] order_by: Option<InstrumentSort>,
     ) -> Result<Option<ListOf<Instrument>>> {
-        let filters = filter.unwrap_or_default().conditions();
+        let filters = filter.unwrap_or_default().conditions(view);
         Ok(Some(ListOf::sorted(view, &page, filters, order_by)?))
     }
 

@@ -5,7 +5,6 @@ use crate::graphql::{
     accounts::Account,
     core::{
         breadth::{Lookup, Maybe, One, lookup},
-        context::Viewpoint,
         loaders::QuoteOf,
         scalars::{Date, Decimal, Money},
     },
@@ -141,8 +140,7 @@ pub struct TaxLotFilter {
 
 impl TaxLotFilter {
     /// Returns the conditions on the rows.
-    pub fn conditions(self, view: &Viewpoint) -> Vec<Filter> {
-        let partner = view.actor().partner_id();
-        self.symbol.map(|symbol| lots::of_symbol(partner, &symbol)).into_iter().collect()
+    pub fn conditions(self) -> Vec<Filter> {
+        self.symbol.map(|symbol| lots::of_symbol(&symbol)).into_iter().collect()
     }
 }

@@ -14,9 +14,15 @@ use components::{
 };
 use schemas::{filter_schema, request_body, type_schema};
 use serde_json::{Map, Value, json};
+use std::sync::LazyLock;
 
 /// Returns the OpenAPI document.
-pub fn document() -> Value {
+pub fn document() -> &'static Value {
+    static DOCUMENT: LazyLock<Value> = LazyLock::new(build);
+    &DOCUMENT
+}
+
+fn build() -> Value {
     let mut schemas = own_schemas();
     let mut paths = Map::new();
     for route in ROUTES.into_iter().flatten().chain(WELLNESS.into_iter().flatten()) {
@@ -53,8 +59,9 @@ pub fn document() -> Value {
 }
 
 /// Returns the document as served at `/openapi.json` and stored in the repository.
-pub fn text() -> String {
-    format!("{:#}\n", document())
+pub fn text() -> &'static str {
+    static TEXT: LazyLock<String> = LazyLock::new(|| format!("{:#}\n", document()));
+    &TEXT
 }
 
 fn reference(part: &str, name: &str) -> Value {

@@ -6,11 +6,12 @@ use crate::{
     server::ServerState,
 };
 use async_graphql::Response as Answer;
+use axum::extract::ws::Utf8Bytes;
 use domain::Actor;
 use futures_util::StreamExt;
 use serde_json::Value as Data;
-use std::{sync::Arc, time::Duration};
-use tokio::sync::{Notify, mpsc};
+use std::{borrow::Cow, sync::Arc};
+use tokio::sync::mpsc;
 
 /// Message to the client from one run of an operation.
 pub struct Outgoing {
@@ -25,12 +26,17 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
-    /// Returns the text of the message, and the cursor in it.
-    pub fn into_text(self) -> (String, Option<Arc<str>>) {
-        match self.result {
-            Some(result) => (text(&self.id, self.message_type, &result), result.cursor.clone()),
-            None => (format!(r#"{{"id":{},"type":"complete"}}"#, Data::from(&*self.id)), None),
-        }
+    /// Returns the message, and the cursor in it.
+    pub fn into_message(self) -> (Utf8Bytes, Option<Arc<str>>) {
+        let Some(result) = self.result else {
+            return (format!(r#"{{"id":{},"type":"complete"}}"#, Data::from(&*self.id)).into(), None);
+        };
+        let write = |result: &Rendered| text(&self.id, self.message_type, result);
+        let message = match result.message(&self.id, self.message_type, write) {
+            Cow::Borrowed(shared) => shared.into(),
+            Cow::Owned(own) => own.into(),
+        };
+        (message, result.cursor.clone())
     }
 }
 
@@ -60,29 +66,13 @@ pub struct OutgoingQueue {
     pub run: u64,
     pub message_type: &'static str,
     pub sender: mpsc::Sender<Outgoing>,
-    pub slow: Arc<Notify>,
-    /// Maximum time to wait for space in the queue.
-    pub send_timeout: Duration,
 }
 
 impl OutgoingQueue {
-    /// Queues a message. Returns false if the session has ended or the queue stays full for too long.
+    /// Queues a message. Returns false if the session has ended.
     async fn push(&self, result: Option<Arc<Rendered>>, is_last: bool) -> bool {
         let (id, run, message_type) = (self.id.clone(), self.run, self.message_type);
-        let outgoing = Outgoing { id, run, message_type, result, is_last };
-        let outgoing = match self.sender.try_send(outgoing) {
-            Ok(()) => return true,
-            Err(mpsc::error::TrySendError::Closed(_)) => return false,
-            Err(mpsc::error::TrySendError::Full(outgoing)) => outgoing,
-        };
-        match self.sender.send_timeout(outgoing, self.send_timeout).await {
-            Ok(()) => true,
-            Err(mpsc::error::SendTimeoutError::Timeout(_)) => {
-                self.slow.notify_one();
-                false
-            }
-            Err(mpsc::error::SendTimeoutError::Closed(_)) => false,
-        }
+        self.sender.send(Outgoing { id, run, message_type, result, is_last }).await.is_ok()
     }
 }
 

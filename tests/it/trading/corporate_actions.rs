@@ -1,23 +1,37 @@
 //! Corporate actions, checked to the cent: who is entitled, what becomes of orders, lots and cash, and what is refused.
 
-use crate::support::{Customer, ORDER_PLACE, TestApp, freeze_clock_at, on_both, socket::Socket};
+use crate::support::{
+    Customer, Folder, ORDER_PLACE, TestApp, freeze_clock_at, older, on_both, socket::Socket,
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
 use domain::{
+    Error,
     kernel::{
         actor::AccessScope,
         clock,
         command::CommandContext,
+        ids::Ids,
         scheduler::{self, Due},
     },
     providers::prices,
-    trading::{corporate_actions::ProcessCorporateAction, instruments},
+    trading::{
+        bars,
+        corporate_actions::ProcessCorporateAction,
+        instruments::{self, NewInstrument},
+    },
 };
 use entity::{
-    Price, corporate_action,
+    Money, Price, Quantity, corporate_action,
+    lot_closing::{self, Term},
+    tax_lot,
     timer::{self, TimerKind},
 };
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::Expr};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, sea_query::Expr,
+};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 const APPLY: &str = "mutation($input: CorporateActionApplyInput!) { corporateActionApply(input: $input) { \
     corporateAction { id kind exOn recordOn payOn processedAt instrument { symbol } } \
@@ -307,6 +321,63 @@ on_both! {
         require_sound_books(&app).await;
     }
 
+    async fn a_dividend_that_was_spent_is_not_reinvested(app: TestApp) {
+        let ada = app.funded_customer("Ada", "1000.00").await;
+        app.advance_to("2026-07-13T15:00:00Z").await;
+        trade(&app, &ada, "BUY", "KO", "10", "60.00").await;
+        let update = "mutation($input: AccountUpdateInput!) { accountUpdate(input: $input) { account { id } \
+            userErrors { code path message } } }";
+        let input = json!({ "accountId": ada.account_id, "patch": { "dividendOption": "REINVEST" } });
+        app.gql(update, json!({ "input": input })).await.entity("accountUpdate", "account");
+        let hours = async |hours: &str| {
+            let set = "mutation($hours: MarketHours!) { sandboxMarketHoursSet(input: { marketHours: $hours }) { \
+                userErrors { message } } }";
+            let answer = app.gql(set, json!({ "hours": hours })).await;
+            assert_eq!(answer.data()["sandboxMarketHoursSet"]["userErrors"], json!([]));
+        };
+        hours("NYSE").await;
+        apply(&app, "1", "KO", "2026-07-15", dividend("6.30", "2026-07-17")).await;
+        app.advance_to("2026-07-17T12:30:00Z").await;
+        assert_eq!(power(&app, &ada).await, "463.00");
+        // The reinvestment waits for the exchange; meanwhile an order holds what was paid.
+        hours("ALWAYS_OPEN").await;
+        let buy = rest(&app, &ada, "BUY", "KO", "9", limit("50.00")).await;
+        assert_eq!(power(&app, &ada).await, "13.00");
+        app.advance_to("2026-07-17T13:31:00Z").await;
+        let answer = app.gql(ENTITLEMENTS, json!({ "id": ada.account_id })).await;
+        assert_eq!(nodes(&answer.data()["account"]["entitlements"])[0]["reinvestment"], Value::Null);
+        assert_eq!((order(&app, &buy).await, power(&app, &ada).await), ("NEW 9 50.00 -".into(), "13.00".into()));
+        assert_eq!(state(&app, &ada).await[0], ["10 600.00"]);
+        let waiting = timer::Entity::find().filter(timer::Column::Kind.eq(TimerKind::DividendReinvest));
+        assert!(waiting.all(&app.app.db.read).await.unwrap().is_empty());
+        let orders = entity::order::Entity::find().all(&app.app.db.read).await.unwrap();
+        assert_eq!(orders.len(), 2);
+        require_sound_books(&app).await;
+    }
+
+    async fn a_dividend_of_a_quarter_of_the_price_has_its_ex_date_after_the_payment(app: TestApp) {
+        let ada = app.funded_customer("Ada", "1000.00").await;
+        let bob = app.funded_customer("Bob", "1000.00").await;
+        app.advance_to("2026-07-13T15:00:00Z").await;
+        trade(&app, &ada, "BUY", "KO", "4", "100.00").await;
+        // A Friday, after which the next trading day is Monday.
+        let action = apply(&app, "1", "KO", "2026-07-20", dividend("25.00", "2026-07-17")).await;
+        let dates = [&action["recordOn"], &action["payOn"], &action["exOn"]];
+        assert_eq!(dates, ["2026-07-17", "2026-07-17", "2026-07-20"]);
+        app.advance_to("2026-07-17T15:00:00Z").await;
+        // Those who buy until the ex-date are entitled.
+        trade(&app, &ada, "SELL", "KO", "3", "100.00").await;
+        trade(&app, &bob, "BUY", "KO", "3", "100.00").await;
+        app.advance_to("2026-07-20T12:29:59Z").await;
+        assert_eq!(entitlements(&app, &ada).await, ["1 - 25.00 -"]);
+        assert_eq!((power(&app, &ada).await, power(&app, &bob).await), ("900.00".to_owned(), "700.00".to_owned()));
+        app.advance_to("2026-07-20T12:30:00Z").await;
+        assert_eq!(entitlements(&app, &ada).await, ["1 - 25.00 2026-07-20T12:30:00Z"]);
+        assert_eq!(entitlements(&app, &bob).await, ["3 - 75.00 2026-07-20T12:30:00Z"]);
+        assert_eq!((power(&app, &ada).await, power(&app, &bob).await), ("925.00".to_owned(), "775.00".to_owned()));
+        require_sound_books(&app).await;
+    }
+
     async fn a_split_changes_quantities_and_keeps_the_cost(app: TestApp) {
         let ada = app.funded_customer("Ada", "5000.00").await;
         app.advance_to("2026-07-13T15:00:00Z").await;
@@ -454,6 +525,69 @@ on_both! {
         require_sound_books(&app).await;
     }
 
+    async fn a_new_symbol_is_found_and_shown_everywhere(app: TestApp) {
+        let (_, theirs) = app.other_partner("another").await;
+        app.advance_to("2026-07-13T15:00:00Z").await;
+        apply(&app, "1", "KO", "2026-07-15", json!({ "symbolChange": { "symbol": "COKE" } })).await;
+        let import = async |symbol: &str| {
+            let all = instruments::built_in().into_iter();
+            let new = all.filter(|new| new.symbol == "KO").map(|ko| NewInstrument { symbol: symbol.to_owned(), ..ko });
+            match instruments::import(&app.app.db, Ids, new.collect()).await {
+                Ok(changes) => Ok(changes.added.len()),
+                Err(Error::Refused(refusal)) => Err(format!("{} {}", refusal.code.name(), refusal.text)),
+                Err(error) => panic!("{error:?}"),
+            }
+        };
+        let taken = "SYMBOL_TAKEN after a symbol change, other instruments have these symbols: COKE (KO of partner \
+            tests)";
+        assert_eq!(import("COKE").await, Err(taken.to_owned()));
+        app.advance_to("2026-07-15T15:00:00Z").await;
+        app.expire_caches();
+        assert_eq!(import("COKE").await, Err(taken.to_owned()));
+        assert_eq!((import("KO").await, import("NEW").await), (Ok(0), Ok(1)));
+
+        let search = "query($text: String!) { instruments(first: 9, filter: { search: $text }) { edges { node { \
+            symbol } } } }";
+        for (key, text, expected) in [
+            (&app.key, "coke", vec!["COKE"]),
+            (&app.key, "ko", vec![]),
+            (&app.key, "coca", vec!["COKE", "NEW"]),
+            (&theirs, "coke", vec![]),
+            (&theirs, "ko", vec!["KO"]),
+        ] {
+            let answer = app.gql_as(Some(key), search, json!({ "text": text })).await;
+            let mut found: Vec<_> =
+                nodes(&answer.data()["instruments"]).iter().map(|node| node["symbol"].clone()).collect();
+            found.sort_by_key(ToString::to_string);
+            assert_eq!(found, expected, "{text}");
+        }
+
+        app.quote("coke", "60.00", "60.00").await;
+        let push = "mutation($input: SandboxBarPushInput!) { sandboxBarPush(input: $input) { instrument { symbol } \
+            userErrors { message } } }";
+        let price = json!({ "amount": "60.00" });
+        let bar = json!({ "symbol": "coke", "startsAt": "2026-07-15T14:58:00Z", "open": price, "high": price,
+            "low": price, "close": price, "volume": "100" });
+        let pushed = app.gql(push, json!({ "input": bar })).await;
+        assert_eq!(pushed.entity("sandboxBarPush", "instrument")["symbol"], "COKE");
+        let events = entity::event::Entity::find().all(&app.app.db.read).await.unwrap();
+        for kind in ["sandbox.quote_set", "sandbox.bar_pushed"] {
+            let event = events.iter().find(|event| event.kind == kind).unwrap();
+            assert_eq!(serde_json::from_str::<Value>(&event.payload).unwrap()["symbol"], "COKE", "{kind}");
+        }
+        let import_bars = async |symbol: &str| {
+            let text = format!("symbol,time,open,high,low,close,volume\n{symbol},2026-07-15T14:59:00Z,60,60,60,60,1\n");
+            let file = bars::read(text.as_bytes()).unwrap();
+            match bars::import(&app.app.db, &app.partner, &file, &mut |_| ()).await {
+                Ok(imported) => Ok(imported.bars),
+                Err(Error::Refused(refusal)) => Err(refusal.text),
+                Err(error) => panic!("{error:?}"),
+            }
+        };
+        assert_eq!(import_bars("KO").await, Err("these symbols were not found: KO (line 2)".to_owned()));
+        assert_eq!(import_bars("COKE").await, Ok(1));
+    }
+
     async fn bad_corporate_actions_are_refused_with_their_field(app: TestApp) {
         let ratio = |new: i64, old: i64| json!({ "newShares": new, "oldShares": old });
         let split = |new: i64, old: i64| json!({ "split": ratio(new, old) });
@@ -469,6 +603,7 @@ on_both! {
         apply(&app, "another", "KO", "2026-07-15", dividend("2.00", "2026-07-20")).await;
         apply(&app, "split", "KO", "2026-07-15", split(2, 1)).await;
         let paid = "2026-07-20";
+        app.quote("VTI", "100.00", "100.00").await;
         for (number, (symbol, ex_on, terms, code, path)) in [
             ("NONE", "2026-07-15", split(2, 1), "NOT_FOUND", "symbol"),
             (" ", "2026-07-15", split(2, 1), "REQUIRED", "symbol"),
@@ -478,7 +613,10 @@ on_both! {
             ("VTI", "2026-07-11", dividend("1.00", paid), "INVALID", "exOn"),
             ("VTI", "2027-07-14", split(2, 1), "INVALID", "exOn"),
             ("VTI", "2026-07-15", record, "INVALID", "terms.cashDividend.recordOn"),
-            ("VTI", "2026-07-15", dividend("1.00", "2026-07-14"), "INVALID", "terms.cashDividend.payOn"),
+            ("VTI", "2026-07-15", dividend("1.00", "2026-07-13"), "INVALID", "terms.cashDividend.payOn"),
+            // The trading day before the ex-date, for a dividend of less than 25 % of the price.
+            ("VTI", "2026-07-15", dividend("24.999999", "2026-07-14"), "INVALID", "terms.cashDividend.payOn"),
+            ("VTI", "2026-07-15", dividend("1000.00", "2026-07-13"), "INVALID", "terms.cashDividend.payOn"),
             ("VTI", "2026-07-15", dividend("0", paid), "INVALID", "terms.cashDividend.perShare"),
             ("VTI", "2026-07-15", dividend("-1", paid), "INVALID", "terms.cashDividend.perShare"),
             ("VTI", "2026-07-15", dividend("0.0000001", paid), "INVALID", "terms.cashDividend.perShare.amount"),
@@ -505,6 +643,81 @@ on_both! {
         }
         let list = "{ corporateActions(first: 9) { edges { node { id } } } }";
         assert_eq!(nodes(&app.gql(list, json!({})).await.data()["corporateActions"]).len(), 3);
+    }
+
+    async fn a_split_into_more_shares_than_can_be_counted_is_refused(app: TestApp) {
+        let ada = app.funded_customer("Ada", "1000.00").await;
+        app.advance_to("2026-07-13T15:00:00Z").await;
+        trade(&app, &ada, "BUY", "KO", "1", "60.00").await;
+        let hold = async |units: i64| {
+            let changed = format!("UPDATE position SET quantity = {units}");
+            app.app.db.for_migrations().execute_unprepared(&changed).await.unwrap();
+        };
+        // Ten thousand times as many are more than 64 bits of hundred-millionths.
+        hold(1_000_000_000_000_000).await;
+        let terms = json!({ "split": { "newShares": 10_000, "oldShares": 1 } });
+        let input = json!({ "idempotencyKey": "1", "symbol": "KO", "exOn": "2026-07-15", "terms": terms });
+        let answer = app.gql(APPLY, json!({ "input": input })).await;
+        assert_eq!(
+            answer.user_error("corporateActionApply"),
+            &json!({ "code": "INVALID", "path": ["terms", "split", "newShares"],
+                "message": "terms.split.newShares is too large for the 10000000 shares of the accounts" })
+        );
+        hold(100_000_000).await;
+        apply(&app, "2", "KO", "2026-07-15", terms).await;
+        app.advance_to("2026-07-15T15:00:00Z").await;
+        assert_eq!(state(&app, &ada).await[0], ["10000 60.00"]);
+        require_sound_books(&app).await;
+    }
+
+    async fn actions_are_filtered_and_sorted_by_their_ex_date(app: TestApp) {
+        for (key, symbol, ex_on) in
+            [("1", "KO", "2026-07-16"), ("2", "VTI", "2026-07-14"), ("3", "JNJ", "2026-07-15"),
+             ("4", "JPM", "2026-07-15")]
+        {
+            apply(&app, key, symbol, ex_on, dividend("1.00", "2026-07-20")).await;
+        }
+        let list = "query($filter: CorporateActionFilter, $direction: SortDirection!, $first: Int, $after: String) { \
+            corporateActions(first: $first, after: $after, filter: $filter, orderBy: { field: EX_ON, direction: \
+            $direction }) { edges { node { instrument { symbol } } } pageInfo { endCursor hasNextPage } } }";
+        let read = async |variables: Value| {
+            let answer = app.gql(list, variables).await;
+            let list = answer.data()["corporateActions"].clone();
+            let symbol = |node: &Value| node["instrument"]["symbol"].as_str().unwrap().to_owned();
+            (nodes(&list).iter().map(symbol).collect::<Vec<_>>().join(" "), list["pageInfo"].clone())
+        };
+        for (filter, direction, expected) in [
+            (json!({}), "ASC", "VTI JNJ JPM KO"),
+            (json!({}), "DESC", "KO JPM JNJ VTI"),
+            (json!({ "exFrom": "2026-07-15" }), "ASC", "JNJ JPM KO"),
+            (json!({ "exBefore": "2026-07-16" }), "ASC", "VTI JNJ JPM"),
+            (json!({ "exFrom": "2026-07-15", "exBefore": "2026-07-16", "symbol": "jnj" }), "ASC", "JNJ"),
+            (json!({ "exFrom": "2026-07-17" }), "ASC", ""),
+        ] {
+            let variables = json!({ "filter": filter, "direction": direction, "first": 9 });
+            assert_eq!(read(variables).await.0, expected, "{filter} {direction}");
+            // The same, one by one.
+            let (mut found, mut after) = (Vec::new(), Value::Null);
+            loop {
+                let variables = json!({ "filter": filter, "direction": direction, "first": 1, "after": after });
+                let (symbol, page) = read(variables).await;
+                found.push(symbol);
+                after = page["endCursor"].clone();
+                if page["hasNextPage"] == false {
+                    break;
+                }
+            }
+            assert_eq!(found.join(" "), expected, "{filter} {direction}");
+        }
+        let first = json!({ "filter": {}, "direction": "ASC", "first": 1 });
+        let page = read(first).await.1;
+        let cursor = page["endCursor"].as_str().unwrap();
+        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).unwrap()).unwrap();
+        for day in ["2026-07-32", "soon", ""] {
+            let changed = URL_SAFE_NO_PAD.encode(text.replace("2026-07-14", day));
+            let other = json!({ "filter": {}, "direction": "ASC", "first": 9, "after": changed });
+            assert_eq!(app.gql(list, other).await.error_code(), "BAD_USER_INPUT", "{text} {day}");
+        }
     }
 
     async fn prices_from_before_a_split_are_divided_by_its_ratio(app: TestApp) {
@@ -748,7 +961,7 @@ on_both! {
 
         // What was withdrawn can be announced again; what was applied cannot be withdrawn.
         let second = apply(&app, "3", "KO", "2026-07-16", split).await["id"].clone();
-        apply(&app, "4", "VTI", "2026-07-16", rename).await;
+        let third = apply(&app, "4", "VTI", "2026-07-16", rename).await["id"].clone();
         app.advance_to("2026-07-16T15:00:00Z").await;
         let refused = withdraw("w4", &second).await;
         assert_eq!(
@@ -758,15 +971,21 @@ on_both! {
         );
         assert_eq!(state(&app, &ada).await[0], ["10 300.00"]);
         let mut live = Socket::join(&app, Some(&app.key)).await;
-        let events = "subscription { events(after: \"0\") { type } }";
+        let events =
+            "subscription { events(after: \"0\") { type ... on PartnerChangedEvent { corporateActionId } } }";
         live.subscribe("1", events, json!({})).await;
-        let mut types = Vec::new();
+        let (mut types, mut ids) = (Vec::new(), Vec::new());
         while types.len() < 7 {
-            let kind = live.next().await["events"]["type"].as_str().unwrap().to_owned();
+            let event = live.next().await["events"].clone();
+            let kind = event["type"].as_str().unwrap();
             if kind.starts_with("CORPORATE_ACTION") {
                 types.push(kind.replace("CORPORATE_ACTION_", ""));
+                ids.push(event["corporateActionId"].clone());
+            } else if kind.starts_with("SANDBOX") {
+                assert_eq!(event["corporateActionId"], Value::Null, "{kind}");
             }
         }
+        assert_eq!(ids[..6], [&first, &renamed, &first, &renamed, &second, &third].map(Clone::clone));
         assert_eq!(
             types,
             ["ANNOUNCED", "ANNOUNCED", "WITHDRAWN", "WITHDRAWN", "ANNOUNCED", "ANNOUNCED", "APPLIED"]
@@ -895,12 +1114,19 @@ on_both! {
         run_due(&app).await;
         assert_eq!(order(&app, &buy).await, "NEW 5 40.00 -");
         process(&app).await;
-        // A price after the split, which others trade at.
+        // A price after the split, which others trade at, and at which orders are placed from now on.
         trade(&app, &bob, "BUY", "KO", "5", "30.00").await;
-        let sell = rest(&app, &ada, "SELL", "KO", "4", limit("50.00")).await;
+        let sell = rest(&app, &ada, "SELL", "KO", "8", limit("25.00")).await;
+        let low = rest(&app, &ada, "BUY", "KO", "3", limit("20.00")).await;
         run_due(&app).await;
         assert_eq!(order(&app, &buy).await, "NEW 5 40.00 -");
-        assert_eq!(order(&app, &sell).await, "NEW 4 50.00 -");
+        assert_eq!(order(&app, &sell).await, "NEW 8 25.00 -");
+        let replace = "mutation($input: OrderReplaceInput!) { orderReplace(input: $input) { order { id } userErrors { \
+            code path } } }";
+        let input = json!({ "idempotencyKey": "replace", "orderId": buy, "limitPrice": { "amount": "21.00" } });
+        let refused = app.gql(replace, json!({ "input": input })).await;
+        let expected = json!({ "code": "NOT_REPLACEABLE", "path": ["orderId"] });
+        assert_eq!(refused.user_error("orderReplace"), &expected);
         assert_eq!(state(&app, &ada).await[0], ["10 600.00"]);
         app.quote("KO", "24.99", "24.99").await;
         run_due(&app).await;
@@ -911,10 +1137,71 @@ on_both! {
         assert_eq!(state(&app, &bob).await[0], ["5 150.00"]);
         assert_eq!(order(&app, &buy).await, "NEW 10 20.00 -");
         assert_eq!(order(&app, &sell).await, "NEW 8 25.00 -");
+        assert_eq!(order(&app, &low).await, "NEW 3 20.00 -");
         app.quote("KO", "25.00", "25.00").await;
         app.advance_to("2026-07-15T04:01:00Z").await;
         assert_eq!(order(&app, &sell).await, "FILLED 8 25.00 -");
         assert_eq!(state(&app, &ada).await[0], ["12 360.00"]);
+        require_same_views(&app, &ada).await;
+        require_sound_books(&app).await;
+    }
+
+    async fn orders_from_between_recording_and_applying_a_reverse_split_fit_to_what_is_left(app: TestApp) {
+        let ada = app.funded_customer("Ada", "2000.00").await;
+        app.advance_to("2026-07-13T15:00:00Z").await;
+        trade(&app, &ada, "BUY", "KO", "10", "30.00").await;
+        let terms = json!({ "reverseSplit": { "newShares": 1, "oldShares": 2, "wholeSharesOnly": true,
+            "cashInLieuPrice": { "amount": "60.00" } } });
+        apply(&app, "1", "KO", "2026-07-15", terms).await;
+        just_after_midnight(&app).await;
+        process(&app).await;
+        app.quote("KO", "60.00", "60.00").await;
+        let some = rest(&app, &ada, "SELL", "KO", "2", limit("70.00")).await;
+        let many = rest(&app, &ada, "SELL", "KO", "7", limit("80.00")).await;
+        let last = rest(&app, &ada, "SELL", "KO", "1", limit("90.00")).await;
+        let buy = rest(&app, &ada, "BUY", "KO", "4", limit("50.00")).await;
+        app.advance_to("2026-07-15T04:00:10Z").await;
+        assert_eq!(state(&app, &ada).await[0], ["5 300.00"]);
+        assert_eq!(order(&app, &some).await, "NEW 2 70.00 -");
+        assert_eq!(order(&app, &many).await, "NEW 3 80.00 -");
+        assert_eq!(order(&app, &last).await, "CANCELED 1 90.00 -");
+        assert_eq!(order(&app, &buy).await, "NEW 4 50.00 -");
+        require_sound_books(&app).await;
+    }
+
+    async fn a_loss_of_the_last_bar_before_a_split_is_replaced_by_shares_after_it(app: TestApp) {
+        let ada = app.funded_customer("Ada", "2000.00").await;
+        let update = "mutation($input: PartnerSettingsUpdateInput!) { partnerSettingsUpdate(input: $input) { \
+            partner { id } userErrors { message } } }";
+        let by_bars = json!({ "patch": { "fillMode": "BARS", "participationCap": "100" } });
+        app.gql(update, json!({ "input": by_bars })).await.entity("partnerSettingsUpdate", "partner");
+        let push = async |starts_at: &str, amount: &str| {
+            let push = "mutation($input: SandboxBarPushInput!) { sandboxBarPush(input: $input) { instrument { symbol } \
+                userErrors { message } } }";
+            let price = json!({ "amount": amount });
+            let bar = json!({ "symbol": "KO", "startsAt": starts_at, "open": price, "high": price, "low": price,
+                "close": price, "volume": "1000" });
+            app.gql(push, json!({ "input": bar })).await.entity("sandboxBarPush", "instrument");
+        };
+        // Places an order and lets the next bar fill it.
+        let fill = async |key: &str, side: &str, quantity: &str, bar: &str, price: &str, over: &str| {
+            let input = json!({ "input": ada.order(key, side, "KO", quantity) });
+            let placed = app.gql(ORDER_PLACE, input).await;
+            let id = placed.entity("orderPlace", "order")["id"].as_str().unwrap().to_owned();
+            push(bar, price).await;
+            app.advance_to(over).await;
+            assert_eq!(order(&app, &id).await, format!("FILLED {quantity} - -"));
+        };
+        app.advance_to("2026-07-14T14:59:30Z").await;
+        fill("1", "BUY", "20", "2026-07-14T15:00:00Z", "60.00", "2026-07-14T15:01:00Z").await;
+        apply(&app, "split", "KO", "2026-07-15", json!({ "split": { "newShares": 2, "oldShares": 1 } })).await;
+        app.advance_to("2026-07-15T03:58:30Z").await;
+        fill("2", "SELL", "10", "2026-07-15T03:59:00Z", "50.00", "2026-07-15T04:00:00Z").await;
+        assert_eq!(state(&app, &ada).await[0], ["20 600.00"]);
+        // 6 shares replace 3 of the 10 that were sold at a loss of 10 dollars each.
+        fill("3", "BUY", "6", "2026-07-15T04:00:00Z", "25.00", "2026-07-15T04:01:00Z").await;
+        assert_eq!(state(&app, &ada).await[0], ["26 780.00"]);
+        assert_eq!(state(&app, &ada).await[2], ["10 500.00 600.00 -70.00 sale"]);
         require_same_views(&app, &ada).await;
         require_sound_books(&app).await;
     }
@@ -943,5 +1230,129 @@ on_both! {
         assert_eq!(state(&app, &ada).await[0], ["0 0.00"]);
         require_same_views(&app, &ada).await;
         require_sound_books(&app).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn realized_gains_from_before_corporate_actions_stay() {
+    let folder = Folder::new();
+    for older in older::databases(&folder, "m20261128_000027_corporate_actions").await {
+        let id = |number| older.id(number);
+        let no = if older.db.get_database_backend() == DbBackend::Postgres { "false" } else { "0" };
+        let (partner, account, instrument) = (id(1), id(2), id(3));
+        // A lot of which five of nine shares were sold, by two fills, and one of which all were sold.
+        for (lot, quantity, open, basis) in [(10, 900, 400, 444), (11, 300, 0, 0)] {
+            let row = format!(
+                "INSERT INTO tax_lot (id, partner_id, account_id, instrument_id, fill_id, purchase_id, opened_at, \
+                 acquired_on, held_since, quantity, cost, wash_adjustment, open_quantity, open_basis, replaces_id, \
+                 is_unsettled) VALUES ({}, {partner}, {account}, {instrument}, NULL, {}, '2026-07-09T16:00:00+00:00', \
+                 '2026-07-09', '2026-06-30', {quantity}, 999, 0, {open}, {basis}, NULL, {no})",
+                id(lot),
+                id(lot + 10)
+            );
+            older.db.execute_unprepared(&row).await.unwrap();
+        }
+        for (closing, lot, fill, quantity, disallowed) in
+            [(30, 10, 40, 200, 0), (31, 10, 41, 300, 7), (32, 11, 41, 300, 9)]
+        {
+            let row = format!(
+                "INSERT INTO lot_closing (id, partner_id, account_id, instrument_id, lot_id, fill_id, quantity, \
+                 proceeds, basis, disallowed, forfeited, unreplaced_quantity, held_since, term, closed_at, closed_on) \
+                 VALUES ({}, {partner}, {account}, {instrument}, {}, {}, {quantity}, 100, 333, {disallowed}, \
+                 3 * ({disallowed} / 9), \
+                 {quantity} - 1, '2026-06-30', 'long', '2026-07-10T16:00:00.5+00:00', '2026-07-10')",
+                id(closing),
+                id(lot),
+                id(fill)
+            );
+            older.db.execute_unprepared(&row).await.unwrap();
+        }
+        older.migrate().await;
+        let uuid =
+            |number: u8| format!("01900000-0000-7000-8000-0000000000{number:02x}").parse::<Uuid>().unwrap();
+        let closing = |number, lot, fill, units, disallowed, forfeited| lot_closing::Model {
+            id: uuid(number),
+            partner_id: uuid(1),
+            account_id: uuid(2),
+            instrument_id: uuid(3),
+            lot_id: uuid(lot),
+            fill_id: Some(uuid(fill)),
+            entitlement_id: None,
+            quantity: Quantity::from_units(units),
+            proceeds: Money::from_units(100),
+            basis: Money::from_units(333),
+            disallowed: Money::from_units(disallowed),
+            forfeited: Money::from_units(forfeited),
+            unreplaced_quantity: Quantity::from_units(units - 1),
+            held_since: "2026-06-30".parse().unwrap(),
+            term: Term::Long,
+            closed_at: "2026-07-10T16:00:00.5Z".parse().unwrap(),
+            closed_on: "2026-07-10".parse().unwrap(),
+        };
+        let rows =
+            lot_closing::Entity::find().order_by_asc(lot_closing::Column::Id).all(&older.db).await.unwrap();
+        assert_eq!(
+            rows,
+            [closing(30, 10, 40, 200, 0, 0), closing(31, 10, 41, 300, 7, 0), closing(32, 11, 41, 300, 9, 3)]
+        );
+        let lots = tax_lot::Entity::find().order_by_asc(tax_lot::Column::Id).all(&older.db).await.unwrap();
+        let shown: Vec<_> = lots
+            .iter()
+            .map(|lot| [lot.bought_quantity, lot.quantity, lot.open_quantity].map(Quantity::units))
+            .collect();
+        assert_eq!(shown, [[900, 900, 400], [300, 300, 0]]);
+        // One fill still closes a lot once, and a gain still has a cause.
+        for column in ["fill_id", "NULL"] {
+            let again = format!(
+                "INSERT INTO lot_closing (id, partner_id, account_id, instrument_id, lot_id, fill_id, quantity, \
+                 proceeds, basis, disallowed, forfeited, unreplaced_quantity, held_since, term, closed_at, closed_on) \
+                 SELECT {}, partner_id, account_id, instrument_id, lot_id, {column}, quantity, proceeds, basis, 0, 0, \
+                 0, held_since, term, closed_at, closed_on FROM lot_closing WHERE id = {}",
+                id(50),
+                id(30)
+            );
+            assert!(older.db.execute_unprepared(&again).await.is_err(), "{column}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn actions_that_were_processed_before_get_the_id_of_what_was_recorded_first() {
+    let folder = Folder::new();
+    for older in older::databases(&folder, "m20261128_000028_corporate_action_lists").await {
+        let id = |number| older.id(number);
+        let no = if older.db.get_database_backend() == DbBackend::Postgres { "false" } else { "0" };
+        for (action, processed_at) in
+            [(10, "'2026-07-15T04:00:00+00:00'"), (11, "'2026-07-15T04:00:00+00:00'"), (12, "NULL")]
+        {
+            let row = format!(
+                "INSERT INTO corporate_action (id, partner_id, instrument_id, kind, ex_on, new_shares, old_shares, \
+                 is_whole_shares, created_at, processed_at) VALUES ({}, {}, {}, 'split', '2026-07-15', 2, 1, {no}, \
+                 '2026-07-09T16:00:00+00:00', {processed_at})",
+                id(action),
+                id(1),
+                id(3)
+            );
+            older.db.execute_unprepared(&row).await.unwrap();
+        }
+        for (entitlement, account) in [(21, 4), (20, 5)] {
+            let row = format!(
+                "INSERT INTO entitlement (id, partner_id, account_id, corporate_action_id, instrument_id, quantity, \
+                 cash) VALUES ({}, {}, {}, {}, {}, 100, 0)",
+                id(entitlement),
+                id(1),
+                id(account),
+                id(10),
+                id(3)
+            );
+            older.db.execute_unprepared(&row).await.unwrap();
+        }
+        older.migrate().await;
+        let actions = corporate_action::Entity::find().order_by_asc(corporate_action::Column::Id);
+        let found: Vec<_> =
+            actions.all(&older.db).await.unwrap().into_iter().map(|action| action.processed_id).collect();
+        let uuid =
+            |number: u8| format!("01900000-0000-7000-8000-0000000000{number:02x}").parse::<Uuid>().unwrap();
+        assert_eq!(found, [Some(uuid(20)), Some(uuid(11)), None]);
     }
 }

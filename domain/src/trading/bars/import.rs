@@ -4,17 +4,15 @@ use super::file::{BarFile, Wrong};
 use crate::{
     Code, Error, Refusal, Result,
     kernel::db::{Db, WriteTransaction},
+    trading::instruments::{self, Catalog},
 };
 use chrono::{DateTime, SecondsFormat, Utc};
 use entity::{
-    Price, bar, instrument,
+    Price, bar,
     partner::{self, Mode},
 };
 use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QuerySelect};
-use std::{
-    collections::{HashMap, HashSet},
-    fmt::Write,
-};
+use std::{collections::HashSet, fmt::Write};
 use uuid::Uuid;
 
 /// Number of bars written with one statement.
@@ -61,7 +59,7 @@ pub async fn import(
         return Err(refused("has no bars"));
     };
     let tx = db.write().await?;
-    let instruments = instruments_of(&tx, file).await?;
+    let instruments = instruments_of(&tx, partner.id, file).await?;
     require_new(&tx, partner.id, &instruments, file, first, last).await?;
     let mut progress = Progress { done: 0, of: file.bars.len() as u64 };
     report(progress);
@@ -106,25 +104,21 @@ fn id_text(backend: DbBackend, id: Uuid) -> String {
     }
 }
 
-/// Returns the ids of the instruments of a file, in the order of its symbols.
-async fn instruments_of(tx: &WriteTransaction, file: &BarFile) -> Result<Vec<Uuid>> {
-    let known: Vec<(Uuid, String)> = instrument::Entity::find()
-        .select_only()
-        .column(instrument::Column::Id)
-        .column(instrument::Column::Symbol)
-        .into_tuple()
-        .all(tx)
-        .await?;
-    let known: HashMap<String, Uuid> = known.into_iter().map(|(id, symbol)| (symbol, id)).collect();
-    let unknown: Vec<String> = (file.symbols.iter().enumerate())
-        .filter(|(_, symbol)| !known.contains_key(*symbol))
-        .map(|(number, symbol)| {
+/// Returns the ids of the instruments that have the symbols of a file for the partner, in the order of its symbols.
+async fn instruments_of(tx: &WriteTransaction, partner_id: Uuid, file: &BarFile) -> Result<Vec<Uuid>> {
+    let catalog = Catalog::read(tx, None).await?;
+    let (mut found, mut unknown) = (Vec::with_capacity(file.symbols.len()), Vec::new());
+    for (number, symbol) in file.symbols.iter().enumerate() {
+        let named = catalog.by_symbol(Some(partner_id), symbol);
+        if let Some(instrument) = named.filter(|_| instruments::is_symbol(symbol)) {
+            found.push(instrument.id);
+        } else {
             let line = file.bars.iter().find(|line| line.symbol == number).map_or(0, |line| line.line);
-            format!("{symbol} (line {line})")
-        })
-        .collect();
+            unknown.push(format!("{symbol} (line {line})"));
+        }
+    }
     if unknown.is_empty() {
-        Ok(file.symbols.iter().filter_map(|symbol| known.get(symbol).copied()).collect())
+        Ok(found)
     } else {
         Err(refused(format!("these symbols were not found: {}", unknown.join(", "))))
     }

@@ -5,7 +5,7 @@ use crate::{
     Error, Result,
     kernel::{
         calendar,
-        command::{Command, CommandContext},
+        command::CommandContext,
         ledger::{Entry, USD},
         scheduler::Due,
     },
@@ -94,14 +94,15 @@ impl Due for ReinvestDividend {
             time_in_force: TimeInForce::Day,
             lots: LotChoice::default(),
         };
-        let order = match place.execute(ctx).await {
-            Ok(order) => order,
+        let decision = match place.decide(ctx).await {
+            Ok(decision) => decision,
             Err(Error::Refused(refusal)) => {
                 tracing::info!(code = refusal.code.name(), "a dividend was not reinvested");
                 return Ok(());
             }
             Err(error) => return Err(error),
         };
+        let order = place.accept(ctx, decision).await?;
         let mut row: entitlement::ActiveModel = entitlement.into();
         row.reinvestment_id = Set(Some(order.id));
         ctx.tx.update(row).await?;

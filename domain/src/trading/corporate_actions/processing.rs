@@ -23,7 +23,9 @@ use entity::{
     timer::TimerKind,
 };
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::LockType,
+    ActiveValue::Set,
+    ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, LockType},
 };
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -56,6 +58,7 @@ impl Due for ProcessCorporateAction {
 
 /// Records who is entitled by an action, and schedules what it means for each account.
 async fn record(ctx: &CommandContext<'_>, action: corporate_action::Model) -> Result<()> {
+    let processed_id = ctx.app.ids.next(Kind::CorporateAction);
     for (account_id, quantity) in concerned(ctx, &action).await? {
         let entitlement = entitlement::Model {
             id: ctx.app.ids.next(Kind::Entitlement),
@@ -77,6 +80,7 @@ async fn record(ctx: &CommandContext<'_>, action: corporate_action::Model) -> Re
     }
     let mut row: corporate_action::ActiveModel = action.into();
     row.processed_at = Set(Some(ctx.now));
+    row.processed_id = Set(Some(processed_id));
     ctx.tx.update(row).await?;
     Ok(())
 }
@@ -104,29 +108,34 @@ async fn concerned(
     ctx: &CommandContext<'_>,
     action: &corporate_action::Model,
 ) -> Result<BTreeMap<Uuid, Quantity>> {
-    let orders = order::Entity::find()
-        .select_only()
-        .column(order::Column::AccountId)
-        .filter(order::Column::PartnerId.eq(ctx.partner.id))
-        .filter(order::Column::InstrumentId.eq(action.instrument_id))
-        .filter(order::Column::Status.is_in(OPEN))
-        .into_tuple::<Uuid>()
-        .all(ctx.tx)
-        .await?;
+    let mut found = BTreeMap::new();
+    for is_open in OPEN_BY_INDEX {
+        let orders = order::Entity::find()
+            .select_only()
+            .column(order::Column::AccountId)
+            .filter(order::Column::PartnerId.eq(ctx.partner.id))
+            .filter(order::Column::InstrumentId.eq(action.instrument_id))
+            .filter(Expr::cust(is_open))
+            .into_tuple::<Uuid>()
+            .all(ctx.tx)
+            .await?;
+        found.extend(orders.into_iter().map(|account_id| (account_id, Quantity::ZERO)));
+    }
     let positions = position::Entity::find()
         .select_only()
         .columns([position::Column::AccountId, position::Column::Quantity])
         .filter(position::Column::PartnerId.eq(ctx.partner.id))
         .filter(position::Column::InstrumentId.eq(action.instrument_id))
-        .filter(position::Column::Quantity.gt(0_i64))
+        .filter(Expr::cust("quantity > 0"))
         .into_tuple::<(Uuid, Quantity)>()
         .all(ctx.tx)
         .await?;
-    let mut found: BTreeMap<_, _> =
-        orders.into_iter().map(|account_id| (account_id, Quantity::ZERO)).collect();
     found.extend(positions);
     Ok(found)
 }
+
+/// Open orders, in the words of the partial indexes `orders_accepted` and `orders_open`.
+const OPEN_BY_INDEX: [&str; 2] = ["status = 'accepted'", "status IN ('new', 'partially_filled')"];
 
 const OPEN: [Status; 3] = [Status::Accepted, Status::New, Status::PartiallyFilled];
 
@@ -192,8 +201,8 @@ async fn open_orders(ctx: &CommandContext<'_>, entitlement: &entitlement::Model)
     Ok(orders)
 }
 
-/// Splits the shares of an account and adjusts or cancels its orders, whenever they were placed. Sales come to no more
-/// shares than the account has afterwards; later orders are reduced first.
+/// Splits the shares of an account and adjusts or cancels the orders that were placed before the accounts were
+/// recorded. Sales come to no more shares than the account has afterwards; later orders are reduced first.
 async fn split(
     ctx: &CommandContext<'_>,
     action: &corporate_action::Model,
@@ -209,17 +218,22 @@ async fn split(
         .into_iter()
         .map(|working| {
             let (order, symbol) = (&working.order, &working.instrument.symbol);
+            // An order of later knows the split; it only has to fit to what is left.
+            let is_later = action.processed_id.is_some_and(|id| order.id > id);
+            let ratio = if is_later { (1, 1) } else { ratio };
             let is_sale = order.side == Side::Sell;
             let held = if is_sale {
-                rules::multiplied(Quantity::from_units(working.held()), ratio, left)
+                let held = Quantity::from_units(working.held());
+                rules::multiplied(held, ratio, Some(left)).unwrap_or_default()
             } else {
                 Quantity::ZERO
             };
             let outcome = match action.kind {
-                ActionKind::ReverseSplit => Adjusted::Canceled,
+                ActionKind::ReverseSplit if !is_later => Adjusted::Canceled,
                 _ if is_sale && !held.is_positive() => Adjusted::Canceled,
-                _ if is_sale => rules::on_split(order, symbol, ratio, held),
-                _ => rules::on_split(order, symbol, ratio, MANY),
+                _ if is_later && (!is_sale || held.units() == working.held()) => Adjusted::Unchanged,
+                _ if is_sale => rules::on_split(order, symbol, ratio, Some(held)),
+                _ => rules::on_split(order, symbol, ratio, None),
             };
             if outcome != Adjusted::Canceled {
                 left = left.minus(held).unwrap_or_default();
@@ -246,8 +260,6 @@ async fn adjust_all(ctx: &CommandContext<'_>, orders: Vec<(Working, Adjusted, Qu
     }
     Ok(())
 }
-
-const MANY: Quantity = Quantity::from_units(i64::MAX);
 
 /// Changes or cancels an order; `shares` are those that a sale holds then.
 async fn adjust(
@@ -278,7 +290,7 @@ async fn record_dividend(
         return applied(ctx, entitlement, action, None, Money::ZERO, ctx.event()).await;
     }
     let pay_on = action.pay_on.ok_or_else(|| Error::broken("a dividend has no pay date"))?;
-    ctx.schedule::<PayDividend>(entitlement.id, dividends::paid_at(pay_on)).await;
+    ctx.schedule::<PayDividend>(entitlement.id, dividends::paid_at(Ord::max(pay_on, action.ex_on))).await;
     let mut row: entitlement::ActiveModel = entitlement.into();
     row.cash = Set(cash);
     ctx.tx.update(row).await?;

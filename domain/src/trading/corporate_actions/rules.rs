@@ -41,20 +41,20 @@ pub fn on_dividend(order: &order::Model, symbol: &str, per_share: Rate) -> Adjus
 /// Returns an open order on the ex-date of a split: its open quantity multiplied and rounded down to four decimals, its
 /// prices divided and rounded to the tick: limits to buy and stops to sell down (FINRA Rule 5330), limits to sell and
 /// stops to buy up, so that the customer never trades at a worse price than ordered. The filled quantity stays.
-/// At most `most` shares are open then; an order of which none are left is canceled. An order by amount keeps its
-/// terms.
+/// At most `most` shares are open then; an order of which none are left, or more than 64 bits can express, is canceled.
+/// An order by amount keeps its terms.
 pub fn on_split(
     order: &order::Model,
     symbol: &str,
     (new_shares, old_shares): (i64, i64),
-    most: Quantity,
+    most: Option<Quantity>,
 ) -> Adjusted {
     if order.notional.is_some() {
         return Adjusted::To(Box::new(order.clone()));
     }
     let open = order.quantity.minus(order.filled_quantity).unwrap_or_default();
-    let open = multiplied(open, (new_shares, old_shares), most);
-    let Some(quantity) = order.filled_quantity.plus(open).filter(|_| open.is_positive()) else {
+    let open = multiplied(open, (new_shares, old_shares), most).filter(|open| open.is_positive());
+    let Some(quantity) = open.and_then(|open| order.filled_quantity.plus(open)) else {
         return Adjusted::Canceled;
     };
     let (for_limit, for_stop) = match order.side {
@@ -75,10 +75,41 @@ pub fn on_split(
     with_prices(&order, divided(for_limit), divided(for_stop))
 }
 
-/// Returns the open shares of an order after a split, rounded down to four decimals, and at most `most`.
-pub fn multiplied(open: Quantity, (new_shares, old_shares): (i64, i64), most: Quantity) -> Quantity {
-    let units = Ord::min(scaled(open, new_shares, old_shares), most).units();
-    Quantity::from_units(units / QUANTITY_STEP * QUANTITY_STEP)
+/// Returns the open shares of an order after a split, rounded down to four decimals, and at most `most`; `None` if they
+/// exceed 64 bits.
+pub fn multiplied(
+    open: Quantity,
+    (new_shares, old_shares): (i64, i64),
+    most: Option<Quantity>,
+) -> Option<Quantity> {
+    let open = match (scaled(open, new_shares, old_shares), most) {
+        (Some(open), Some(most)) => Ord::min(open, most),
+        (open, most) => open.or(most)?,
+    };
+    Some(Quantity::from_units(open.units() / QUANTITY_STEP * QUANTITY_STEP))
+}
+
+/// Shares of an account after a split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Split {
+    /// What the ratio makes of them, rounded down to a hundred-millionth of a share.
+    pub exact: Quantity,
+    /// What the account keeps: whole shares, or down to four decimals. The rest is paid in cash.
+    pub kept: Quantity,
+}
+
+/// Hundred-millionths in one share.
+const SHARE: i64 = 100_000_000;
+
+/// Returns what a split makes of shares; `None` if that exceeds 64 bits.
+pub fn split(
+    quantity: Quantity,
+    (new_shares, old_shares): (i64, i64),
+    is_whole_shares: bool,
+) -> Option<Split> {
+    let exact = scaled(quantity, new_shares, old_shares)?;
+    let step = if is_whole_shares { SHARE } else { QUANTITY_STEP };
+    Some(Split { exact, kept: Quantity::from_units(exact.units() / step * step) })
 }
 
 fn with_prices(

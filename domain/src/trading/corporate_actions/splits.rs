@@ -1,6 +1,6 @@
 //! Splits: quantities of lots, positions and ledger units change together; what the shares cost stays.
 
-use super::processing::applied;
+use super::{processing::applied, rules};
 use crate::{
     Error, Result,
     kernel::{
@@ -12,7 +12,6 @@ use crate::{
     trading::{
         instruments,
         lots::{self, rules::Sale},
-        orders::state::QUANTITY_STEP,
         positions, receivables,
     },
 };
@@ -30,9 +29,6 @@ use uuid::Uuid;
 pub(super) fn too_large() -> Error {
     Error::broken("an amount of a corporate action exceeds 64 bits")
 }
-
-/// Hundred-millionths in one share.
-const SHARE: i64 = 100_000_000;
 
 /// What a split makes of the shares of an account.
 pub(super) struct Shares {
@@ -58,7 +54,7 @@ pub(super) async fn of(
     ctx: &CommandContext<'_>,
     action: &corporate_action::Model,
     account_id: Uuid,
-    (new, old): (i64, i64),
+    ratio: (i64, i64),
 ) -> Result<Option<Shares>> {
     let position = position::Entity::find()
         .filter(position::Column::AccountId.eq(account_id))
@@ -68,9 +64,9 @@ pub(super) async fn of(
         .await?;
     let Some(position) = position else { return Ok(None) };
     let before = lots::open_of(ctx, account_id, action.instrument_id).await?;
-    let (split, total) = split_lots(&before, lots::rules::scaled(position.quantity, new, old))?;
-    let step = if action.is_whole_shares { SHARE } else { QUANTITY_STEP };
-    let kept = Quantity::from_units(total.units() / step * step);
+    let rules::Split { exact, kept } =
+        rules::split(position.quantity, ratio, action.is_whole_shares).ok_or_else(too_large)?;
+    let (split, total) = split_lots(&before, exact)?;
     let fraction = total.minus(kept).unwrap_or_default();
     Ok(Some(Shares { position, before, split, fraction, kept }))
 }

@@ -13,7 +13,7 @@ use crate::{
     },
 };
 use entity::{Kind, instrument, meta, partner_symbol};
-use sea_orm::{ActiveValue::Set, EntityTrait, sea_query::OnConflict};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, sea_query::OnConflict};
 use std::{
     collections::HashMap,
     sync::{
@@ -48,6 +48,16 @@ pub struct Catalog {
 }
 
 impl Catalog {
+    /// Reads all instruments.
+    pub(in crate::trading) async fn read(
+        connection: &impl ConnectionTrait,
+        version: Option<String>,
+    ) -> Result<Self> {
+        let instruments = instrument::Entity::find().all(connection).await?;
+        let changed = partner_symbol::Entity::find().all(connection).await?;
+        Ok(Self::new(version, instruments, changed))
+    }
+
     fn new(
         version: Option<String>,
         rows: Vec<instrument::Model>,
@@ -138,11 +148,7 @@ impl Cache {
         let known = self.last().map(|(_, catalog)| catalog);
         let catalog = match known.filter(|catalog| catalog.version == version && version.is_some()) {
             Some(catalog) => catalog,
-            None => {
-                let instruments = instrument::Entity::find().all(&app.db.read).await?;
-                let changed = partner_symbol::Entity::find().all(&app.db.read).await?;
-                Arc::new(Catalog::new(version, instruments, changed))
-            }
+            None => Arc::new(Catalog::read(&app.db.read, version).await?),
         };
         *self.checked.write().unwrap_or_else(PoisonError::into_inner) = Some((started_at, catalog.clone()));
         Ok(catalog)

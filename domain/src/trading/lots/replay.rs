@@ -2,8 +2,7 @@
 //! the purchases of one account only, and for tests.
 
 use super::rules::{self, Candidate, Sale, parts, scaled};
-use crate::trading::basis;
-use chrono::{DateTime, Utc};
+use crate::trading::basis::Split;
 use entity::{Money, Price, Quantity, fill, lot_closing, order::Side, tax_lot};
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -14,8 +13,8 @@ pub struct Book {
     pub lots: Vec<Candidate>,
     /// Realized gains with the purchase of the shares that were sold.
     pub closings: Vec<(lot_closing::Model, Uuid)>,
-    /// Splits so far.
-    splits: Vec<basis::Split>,
+    /// Splits so far, with ids like those of the realized gains.
+    splits: Vec<Split>,
     ids: u128,
 }
 
@@ -53,8 +52,9 @@ impl Book {
     /// Splits the open shares of each purchase: to what its lots have now if that follows from this split alone,
     /// otherwise in proportion.
     fn split(&mut self, split: Split, by: Option<&BTreeMap<Uuid, i64>>) -> Option<()> {
-        let Split { at, new_shares, old_shares, .. } = split;
-        self.splits.push(basis::Split { at, new_shares, old_shares });
+        let Split { new_shares, old_shares, .. } = split;
+        let id = Self::ids(&mut self.ids)();
+        self.splits.push(Split { id, ..split });
         let mut purchases: BTreeMap<Uuid, Vec<usize>> = BTreeMap::new();
         for (at, candidate) in self.lots.iter().enumerate() {
             if candidate.lot.open_quantity.is_positive() {
@@ -67,7 +67,7 @@ impl Book {
             let sum = Quantity::from_units(open.iter().sum());
             let total = match by.and_then(|by| by.get(&purchase)) {
                 Some(more) => sum.plus(Quantity::from_units(*more))?,
-                None => scaled(sum, new_shares, old_shares),
+                None => scaled(sum, new_shares, old_shares)?,
             };
             for (at, part) in places.into_iter().zip(parts(total, &open)) {
                 let lot = &mut self.lots.get_mut(at)?.lot;
@@ -98,16 +98,6 @@ impl Book {
         self.lots.extend(parts);
         Some(())
     }
-}
-
-/// A split of the shares of one account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Split {
-    /// Id by which the split comes before or after trades of the same time.
-    pub id: Uuid,
-    pub at: DateTime<Utc>,
-    pub new_shares: i64,
-    pub old_shares: i64,
 }
 
 #[derive(Clone, Copy)]

@@ -62,10 +62,10 @@ pub fn split(total: Money, weights: &[i64]) -> Vec<Money> {
     parts.into_iter().map(|part| Money::from_units(i64::try_from(part).unwrap_or(i64::MAX))).collect()
 }
 
-/// Returns a quantity after a split, rounded down to a hundred-millionth of a share.
-pub fn scaled(quantity: Quantity, new_shares: i64, old_shares: i64) -> Quantity {
+/// Returns a quantity after a split, rounded down to a hundred-millionth of a share; `None` if it exceeds 64 bits.
+pub fn scaled(quantity: Quantity, new_shares: i64, old_shares: i64) -> Option<Quantity> {
     let exact = i128::from(quantity.units()) * i128::from(new_shares) / i128::from(old_shares.max(1));
-    Quantity::from_units(i64::try_from(exact).unwrap_or(i64::MAX))
+    i64::try_from(exact).ok().map(Quantity::from_units)
 }
 
 /// Splits a quantity in proportion to weights by largest remainder, so that the parts add up to it. No part is less
@@ -236,13 +236,13 @@ pub fn disallow(
         let (first, last) = wash_window(loss.closed_on);
         for candidate in &mut *candidates {
             let lot = &mut candidate.lot;
-            let unreplaced = basis::quantity(splits, loss.unreplaced_quantity, loss.closed_at);
+            let unreplaced = basis::quantity(splits, loss.unreplaced_quantity, (loss.closed_at, loss.id))?;
             let quantity = Ord::min(unreplaced, lot.open_quantity);
             // In shares of the sale.
             let replaced = if quantity == unreplaced {
                 loss.unreplaced_quantity
             } else {
-                basis::quantity_at(splits, quantity, loss.closed_at)
+                basis::quantity_at(splits, quantity, (loss.closed_at, loss.id))?
             };
             let is_replacement = lot.replaces_id.is_none()
                 && (lot.purchase_id != *purchase_id || lot.opened_at > loss.closed_at)

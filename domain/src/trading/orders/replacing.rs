@@ -38,7 +38,8 @@ pub struct ReplaceOrder {
 ///
 /// # Errors
 /// `REQUIRED` without a new value, `INVALID` for a value that the order cannot have, among them a quantity that is not
-/// above the filled one, `NOT_REPLACEABLE` for an order that has ended, `MARKET_CLOSED`, what `PlaceOrder` refuses
+/// above the filled one, `NOT_REPLACEABLE` for an order that has ended or whose shares
+/// are being split, `MARKET_CLOSED`, what `PlaceOrder` refuses
 /// because of the account, and
 /// `INSUFFICIENT_BUYING_POWER` or `INSUFFICIENT_POSITION`. The order is then unchanged.
 impl Command for ReplaceOrder {
@@ -67,6 +68,10 @@ impl Command for ReplaceOrder {
         }
         if working.order.withdrawal_id.is_some() {
             let text = "The order sells shares for a withdrawal. Cancel the withdrawal.";
+            return Err(Refusal::new(Code::NotReplaceable, "orderId", text).into());
+        }
+        if working.awaits_split {
+            let text = "The shares of the account are being split. Try again in a few seconds.";
             return Err(Refusal::new(Code::NotReplaceable, "orderId", text).into());
         }
         require_open(ctx.partner.market_hours, ctx.now)?;

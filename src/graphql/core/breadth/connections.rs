@@ -73,6 +73,7 @@ impl<T: Item> Edges<T> for PlainEdges {
 /// A page of a list: the children of a row, or the rows that the caller can see.
 pub struct ListOf<T: Item, X = PlainEdges> {
     parent: Option<Uuid>,
+    is_shared: bool,
     page: Arc<SortedPage<ColumnOf<T>>>,
     filters: Arc<[Filter]>,
     edges: X,
@@ -82,6 +83,7 @@ impl<T: Item, X: Clone> Clone for ListOf<T, X> {
     fn clone(&self) -> Self {
         Self {
             parent: self.parent,
+            is_shared: self.is_shared,
             page: self.page.clone(),
             filters: self.filters.clone(),
             edges: self.edges.clone(),
@@ -93,6 +95,12 @@ impl<T: Item> ListOf<T> {
     /// Describes the children of a row that match all filters. Whoever may see the parent may see them.
     pub fn under(view: &Viewpoint, parent: Uuid, page: &PageArgs, filters: Vec<Filter>) -> Result<Self> {
         Self::under_with(view, parent, page, filters, PlainEdges)
+    }
+
+    /// Describes the children of a row that match all filters and that the caller can see. More callers may see the
+    /// parent.
+    pub fn seen_under(view: &Viewpoint, parent: Uuid, page: &PageArgs, filters: Vec<Filter>) -> Result<Self> {
+        Ok(Self { is_shared: true, ..Self::under(view, parent, page, filters)? })
     }
 }
 
@@ -106,7 +114,8 @@ impl<T: Item, X> ListOf<T, X> {
         edges: X,
     ) -> Result<Self> {
         let page = page.page::<T>(view.max_page_size())?;
-        Ok(Self { parent: Some(parent), page: Arc::new(page.into()), filters: filters.into(), edges })
+        let page = Arc::new(page.into());
+        Ok(Self { parent: Some(parent), is_shared: false, page, filters: filters.into(), edges })
     }
 }
 
@@ -114,13 +123,13 @@ impl<T: Item> ListOf<T> {
     /// Describes the rows that the caller can see and that match all filters.
     pub fn all(view: &Viewpoint, page: &PageArgs, filters: Vec<Filter>) -> Result<Self> {
         let page = page.page::<T>(view.max_page_size())?;
-        Ok(Self { parent: None, page: Arc::new(page.into()), filters: filters.into(), edges: PlainEdges })
+        Ok(Self::at_root(page.into(), filters))
     }
 
     /// Does the same as [`ListOf::all`], oldest first.
     pub fn oldest_first(view: &Viewpoint, page: &PageArgs, filters: Vec<Filter>) -> Result<Self> {
         let page = Page { order: Order::OldestFirst, ..page.page::<T>(view.max_page_size())? };
-        Ok(Self { parent: None, page: Arc::new(page.into()), filters: filters.into(), edges: PlainEdges })
+        Ok(Self::at_root(page.into(), filters))
     }
 
     /// Does the same as [`ListOf::all`] in the order that the client chose.
@@ -131,7 +140,12 @@ impl<T: Item> ListOf<T> {
         sort: Option<S>,
     ) -> Result<Self> {
         let page = page.sorted_page::<T, S>(view.max_page_size(), &sort.unwrap_or_default())?;
-        Ok(Self { parent: None, page: Arc::new(page), filters: filters.into(), edges: PlainEdges })
+        Ok(Self::at_root(page, filters))
+    }
+
+    fn at_root(page: SortedPage<ColumnOf<T>>, filters: Vec<Filter>) -> Self {
+        let page = Arc::new(page);
+        Self { parent: None, is_shared: false, page, filters: filters.into(), edges: PlainEdges }
     }
 }
 
@@ -358,24 +372,20 @@ impl<T: Item, X: Edges<T>> Output for ListOf<T, X> {
     }
 }
 
-/// Reads the pages of lists that are asked for in one place of a query, so that their arguments are equal. Lists that
-/// are not under a row may have filters that depend on their object.
+/// Reads the pages of lists that are asked for in one place of a query, so that their arguments are equal. There is
+/// only one list that is not under a row.
 async fn slices<T: Item, X>(
     view: &Viewpoint,
     lists: &[ListOf<T, X>],
     columns: ColumnSet,
 ) -> Result<Vec<Slice<T::Row>>> {
-    let Some(ListOf { page, filters, .. }) = lists.first() else { return Ok(Vec::new()) };
+    let Some(ListOf { is_shared, page, filters, .. }) = lists.first() else { return Ok(Vec::new()) };
     let batch = view.loaders().batch_loader();
     let parents: Vec<Uuid> = lists.iter().filter_map(|list| list.parent).collect();
     if parents.len() == lists.len() {
-        return batch.under::<T>(&parents, &page.page, filters, columns).await;
+        return batch.under::<T>(&parents, *is_shared, &page.page, filters, columns).await;
     }
-    let mut slices = Vec::with_capacity(lists.len());
-    for list in lists {
-        slices.push(batch.list::<T>(page, &list.filters, columns).await?);
-    }
-    Ok(slices)
+    Ok(vec![batch.list::<T>(page, filters, columns).await?])
 }
 
 impl<T: Item, X: Edges<T>> OutputType for ListOf<T, X> {
@@ -401,6 +411,7 @@ impl<T: Item, X: Edges<T>> OutputType for ListOf<T, X> {
                 Some(parent) => {
                     let key = Children::<T> {
                         parent,
+                        is_shared: self.is_shared,
                         page: self.page.page,
                         filters: self.filters.clone(),
                         of: PhantomData,

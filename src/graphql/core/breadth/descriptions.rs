@@ -292,7 +292,7 @@ impl<T: Item> Output for Children<T> {
             let parents: Vec<_> = values.iter().map(|list| list.parent).collect();
             let batch = view.loaders().batch_loader();
             let columns = plan.columns::<T::Row>();
-            let lists = batch.under::<T>(&parents, &page, &[], columns).await.map_err(|_| Slow)?;
+            let lists = batch.under::<T>(&parents, false, &page, &[], columns).await.map_err(|_| Slow)?;
             let lists: Vec<Vec<T>> =
                 lists.into_iter().map(|slice| slice.rows.into_iter().map(T::from).collect()).collect();
             <Vec<T> as Output>::load(view, lists, plan).await
@@ -411,8 +411,13 @@ shown_as!([T: Item] Maybe<T> as Option<T>, |this, view| {
 });
 
 shown_as!([T: Item] Children<T> as Vec<T>, |this, view| {
-    let key =
-        ChildrenOf::<T> { parent: this.parent, page: this.page, filters: Arc::default(), of: PhantomData };
+    let key = ChildrenOf::<T> {
+        parent: this.parent,
+        is_shared: false,
+        page: this.page,
+        filters: Arc::default(),
+        of: PhantomData,
+    };
     let slice = view.loaders().load(key).await?;
     Ok(slice.map(|slice| slice.rows.into_iter().map(T::from).collect()).unwrap_or_default())
 });

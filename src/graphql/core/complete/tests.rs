@@ -11,7 +11,7 @@ use crate::graphql::{
 };
 
 fn engine() -> Engine<test_schema::Schema> {
-    Engine::new(schema(), &schema().sdl(), Limits::default()).unwrap()
+    Engine::new(schema(), test_schema::types(), Limits::default())
 }
 
 fn read(response: &Response) -> Value {

@@ -382,7 +382,8 @@ impl<E: Executor> Member<E> {
                 Some(response) => Outcome::Rendered(Arc::new(Rendered::new(&response, limit))),
             };
             let bytes = match &outcome {
-                Outcome::Rendered(rendered) => rendered.payload.len(),
+                // The payload itself, and the message with it.
+                Outcome::Rendered(rendered) => 2 * rendered.payload.len(),
                 Outcome::Nothing | Outcome::Failed(_) => 0,
             };
             fanout.memo().evaluated(key, bytes);

@@ -16,7 +16,7 @@ use crate::graphql::{
 };
 
 fn engine(limits: Limits) -> Engine<test_schema::Schema> {
-    Engine::new(schema(), &schema().sdl(), limits).unwrap()
+    Engine::new(schema(), test_schema::types(), limits)
 }
 
 fn raw(query: &str) -> Raw {

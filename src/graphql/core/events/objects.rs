@@ -296,10 +296,23 @@ event!(
 event!(
     /// The partner was created, or its settings, API keys, clock, market hours, fixed quotes or bars changed, or a
     /// corporate action was announced or withdrawn.
-    PartnerChangedEvent(Uuid) {
+    PartnerChangedEvent(ChangedPartner) {
         /// The partner in its current state.
         async fn partner(&self) -> One<Partner> {
-            One::of(self.state)
+            One::of(self.state.id)
+        }
+
+        /// Id of the corporate action that was announced, or that was withdrawn and no longer exists. Null for other
+        /// events.
+        async fn corporate_action_id(&self) -> Option<ID> {
+            self.state.corporate_action_id.map(ID::from)
         }
     }
 );
+
+/// What an event says about a partner.
+#[derive(Clone, Copy)]
+pub struct ChangedPartner {
+    pub id: Uuid,
+    pub corporate_action_id: Option<Uuid>,
+}

@@ -82,6 +82,7 @@ impl<T: Item> Loader<ById<T>> for BatchLoader {
 /// A page of the children of one parent.
 pub struct Children<T> {
     pub parent: Uuid,
+    pub is_shared: bool,
     pub page: Page,
     pub filters: Arc<[Filter]>,
     pub of: PhantomData<fn() -> T>,
@@ -89,13 +90,14 @@ pub struct Children<T> {
 
 impl<T> Clone for Children<T> {
     fn clone(&self) -> Self {
-        Self { parent: self.parent, page: self.page, filters: self.filters.clone(), of: PhantomData }
+        Self { filters: self.filters.clone(), ..*self }
     }
 }
 
 impl<T> PartialEq for Children<T> {
     fn eq(&self, other: &Self) -> bool {
-        self.parent == other.parent && self.page == other.page && self.filters == other.filters
+        (self.parent, self.is_shared, self.page) == (other.parent, other.is_shared, other.page)
+            && self.filters == other.filters
     }
 }
 
@@ -103,25 +105,27 @@ impl<T> Eq for Children<T> {}
 
 impl<T> Hash for Children<T> {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.parent.hash(state);
-        self.page.hash(state);
+        (self.parent, self.is_shared, self.page).hash(state);
         self.filters.hash(state);
     }
 }
+
+/// Keys that differ only in their parents.
+type ByPage<'a, T> = HashMap<(bool, Page, &'a [Filter]), Vec<&'a Children<T>>>;
 
 impl<T: Item> Loader<Children<T>> for BatchLoader {
     type Value = Slice<T::Row>;
     type Error = Fault;
 
     async fn load(&self, keys: &[Children<T>]) -> Result<HashMap<Children<T>, Slice<T::Row>>> {
-        let mut pages: HashMap<(Page, &[Filter]), Vec<&Children<T>>> = HashMap::new();
+        let mut pages: ByPage<'_, T> = HashMap::new();
         for key in keys {
-            pages.entry((key.page, &key.filters)).or_default().push(key);
+            pages.entry((key.is_shared, key.page, &key.filters)).or_default().push(key);
         }
         let mut found = HashMap::new();
-        for ((page, filters), keys) in pages {
+        for ((is_shared, page, filters), keys) in pages {
             let parents: Vec<_> = keys.iter().map(|key| key.parent).collect();
-            let slices = self.under::<T>(&parents, &page, filters, ColumnSet::ALL).await?;
+            let slices = self.under::<T>(&parents, is_shared, &page, filters, ColumnSet::ALL).await?;
             found.extend(keys.into_iter().cloned().zip(slices));
         }
         Ok(found)

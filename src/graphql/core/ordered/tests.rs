@@ -8,8 +8,7 @@ use crate::graphql::{
 use serde_json::json;
 
 async fn text(query: &str) -> String {
-    let engine: Engine<test_schema::Schema> =
-        Engine::new(schema(), &schema().sdl(), Limits::default()).unwrap();
+    let engine: Engine<test_schema::Schema> = Engine::new(schema(), test_schema::types(), Limits::default());
     let raw: Raw = serde_json::from_value(json!({ "query": query })).unwrap();
     let response = engine.execute(raw, |request, _, _| request).await;
     String::from_utf8(render(&response, usize::MAX).unwrap()).unwrap()

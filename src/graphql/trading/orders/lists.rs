@@ -33,13 +33,12 @@ pub struct OrderFilter {
 
 impl OrderFilter {
     /// Returns the conditions on the rows.
-    pub fn conditions(self, view: &Viewpoint) -> Vec<Filter> {
-        let partner = view.actor().partner_id();
+    pub fn conditions(self) -> Vec<Filter> {
         let statuses = self.statuses.unwrap_or_default().into_iter().map(order::Status::from);
         [
             Filter::one_of(order::Column::Status, statuses),
             Filter::one_of(order::Column::Side, self.side.map(order::Side::from)),
-            self.symbol.map(|symbol| orders::of_symbol(partner, &symbol)),
+            self.symbol.map(|symbol| orders::of_symbol(&symbol)),
             self.submitted_from.map(|time| Filter::from(order::Column::SubmittedAt, time.0)),
             self.submitted_before.map(|time| Filter::before(order::Column::SubmittedAt, time.0)),
         ]
@@ -71,11 +70,10 @@ pub struct FillFilter {
 }
 
 impl FillFilter {
-    fn conditions(self, view: &Viewpoint) -> Vec<Filter> {
-        let partner = view.actor().partner_id();
+    fn conditions(self) -> Vec<Filter> {
         [
             Filter::one_of(fill::Column::Side, self.side.map(order::Side::from)),
-            self.symbol.map(|symbol| orders::fills_of_symbol(partner, &symbol)),
+            self.symbol.map(|symbol| orders::fills_of_symbol(&symbol)),
             self.traded_from.map(|time| Filter::from(fill::Column::TradedAt, time.0)),
             self.traded_before.map(|time| Filter::before(fill::Column::TradedAt, time.0)),
         ]
@@ -111,7 +109,7 @@ impl OrderQuery {
         #[graphql(desc = "Filter for the orders.")] filter: Option<OrderFilter>,
         #[graphql(desc = "Sort order; newest first by default.")] order_by: Option<OrderSort>,
     ) -> Result<Option<ListOf<Order>>> {
-        let filters = filter.unwrap_or_default().conditions(view);
+        let filters = filter.unwrap_or_default().conditions();
         Ok(Some(ListOf::sorted(view, &page, filters, order_by)?))
     }
 
@@ -123,7 +121,7 @@ impl OrderQuery {
         #[graphql(desc = "Filter for the fills.")] filter: Option<FillFilter>,
         #[graphql(desc = "Sort order; newest first by default.")] order_by: Option<FillSort>,
     ) -> Result<Option<ListOf<Fill>>> {
-        let filters = filter.unwrap_or_default().conditions(view);
+        let filters = filter.unwrap_or_default().conditions();
         Ok(Some(ListOf::sorted(view, &page, filters, order_by)?))
     }
 }

@@ -5,8 +5,6 @@ use entity::order::{Status, TimeInForce};
 use proptest::prelude::*;
 use uuid::Uuid;
 
-const MANY: Quantity = Quantity::from_units(i64::MAX);
-
 fn order(side: Side, kind: OrderKind, quantity: &str, limit: &str, stop: &str) -> order::Model {
     let price = |text: &str| (!text.is_empty()).then(|| text.parse().unwrap());
     order::Model {
@@ -84,6 +82,30 @@ fn a_dividend_reduces_buy_limits_and_sell_stops() {
 }
 
 #[test]
+fn a_quantity_beyond_64_bits_is_no_quantity() {
+    let most = Quantity::from_units(i64::MAX);
+    assert_eq!((scaled(most, 1, 1), scaled(most, 10_000, 9_999)), (Some(most), None));
+    assert_eq!(split(most, (2, 1), false), None);
+    let limit = order(Side::Buy, OrderKind::Limit, "92233720368.5477", "50.00", "");
+    assert_eq!(on_split(&limit, "VTI", (2, 1), None), Adjusted::Canceled);
+    let sale = order(Side::Sell, OrderKind::Limit, "92233720368.5477", "50.00", "");
+    assert_eq!(shown(&on_split(&sale, "VTI", (2, 1), Some("7".parse().unwrap()))), "7 25.00 -");
+}
+
+#[test]
+fn a_split_leaves_whole_shares_or_four_decimals() {
+    for (quantity, new, old, is_whole, exact, kept) in [
+        ("9", 3, 2, true, "13.5", "13"),
+        ("9", 3, 2, false, "13.5", "13.5"),
+        ("10", 1, 3, false, "3.33333333", "3.3333"),
+        ("0.5", 1, 1000, true, "0.0005", "0"),
+    ] {
+        let [quantity, exact, kept] = [quantity, exact, kept].map(|text| text.parse().unwrap());
+        assert_eq!(split(quantity, (new, old), is_whole), Some(Split { exact, kept }));
+    }
+}
+
+#[test]
 fn a_split_divides_prices_and_multiplies_open_quantities() {
     use OrderKind::{Limit, Market, Stop, StopLimit};
     for (side, kind, quantity, limit, stop, new, old, expected) in [
@@ -103,7 +125,7 @@ fn a_split_divides_prices_and_multiplies_open_quantities() {
     ] {
         let order = order(side, kind, quantity, limit, stop);
         assert_eq!(
-            shown(&on_split(&order, "VTI", (new, old), MANY)),
+            shown(&on_split(&order, "VTI", (new, old), None)),
             expected,
             "{side:?} {kind:?} {limit} {stop}"
         );
@@ -114,7 +136,7 @@ fn a_split_divides_prices_and_multiplies_open_quantities() {
     for (most, expected) in
         [("12", "16 25.00 -"), ("11.99999999", "15.9999 25.00 -"), ("0.00009999", "canceled")]
     {
-        assert_eq!(shown(&on_split(&partly, "VTI", (2, 1), most.parse().unwrap())), expected);
+        assert_eq!(shown(&on_split(&partly, "VTI", (2, 1), Some(most.parse().unwrap()))), expected);
     }
 }
 
@@ -124,7 +146,7 @@ proptest! {
         lots in prop::collection::vec(1_i64..10_000_000_000, 1..9), new in 1_i64..100, old in 1_i64..100,
     ) {
         let sum = Quantity::from_units(lots.iter().sum());
-        let total = scaled(sum, new, old);
+        let total = scaled(sum, new, old).unwrap();
         let found = parts(total, &lots);
         let found_sum: i64 = found.iter().sum();
         prop_assert!(found.iter().all(|part| *part > 0));
@@ -146,7 +168,7 @@ proptest! {
         let price = Price::from_units(cents * 100);
         let limit = order(Side::Buy, OrderKind::Limit, "1", "1", "");
         let before = order::Model { quantity, limit_price: Some(price), ..limit };
-        if let Adjusted::To(after) = on_split(&before, "VTI", (new, old), MANY) {
+        if let Adjusted::To(after) = on_split(&before, "VTI", (new, old), None) {
             let worth = |order: &order::Model| {
                 i128::from(order.quantity.units()) * i128::from(order.limit_price.unwrap().units())
             };
