@@ -58,6 +58,7 @@ impl Due for ProcessCorporateAction {
 
 /// Records who is entitled by an action, and schedules what it means for each account.
 async fn record(ctx: &CommandContext<'_>, action: corporate_action::Model) -> Result<()> {
+    let processed_id = ctx.app.ids.next(Kind::CorporateAction);
     for (account_id, quantity) in concerned(ctx, &action).await? {
         let entitlement = entitlement::Model {
             id: ctx.app.ids.next(Kind::Entitlement),
@@ -79,8 +80,7 @@ async fn record(ctx: &CommandContext<'_>, action: corporate_action::Model) -> Re
     }
     let mut row: corporate_action::ActiveModel = action.into();
     row.processed_at = Set(Some(ctx.now));
-    // Created last: orders that are placed meanwhile are decided by the state before the action, and belong to it.
-    row.processed_id = Set(Some(ctx.app.ids.next(Kind::CorporateAction)));
+    row.processed_id = Set(Some(processed_id));
     ctx.tx.update(row).await?;
     Ok(())
 }
