@@ -116,11 +116,11 @@ fn exactly_the_served_routes_are_documented() {
 
     let mut ids = BTreeSet::new();
     for (method, path) in &documented {
-        let one = operation(&document, method, path);
+        let one = operation(document, method, path);
         assert!(ids.insert(one["operationId"].as_str().unwrap().to_owned()), "{one}");
         assert!(one["summary"].as_str().unwrap().ends_with('.'), "{one}");
         let has = |name: &str| {
-            one["parameters"].as_array().unwrap().iter().any(|it| resolve(&document, it)["name"] == name)
+            one["parameters"].as_array().unwrap().iter().any(|it| resolve(document, it)["name"] == name)
         };
         let wellness = is_wellness(path);
         assert_eq!(has("Idempotency-Key"), method != "GET" && !wellness, "{method} {path}");
@@ -131,14 +131,14 @@ fn exactly_the_served_routes_are_documented() {
             assert!(one["responses"][status].is_object(), "{method} {path} {status}");
         }
         let empty = one["responses"]["204"].is_object();
-        let fields = names(&document, success(one).1);
+        let fields = names(document, success(one).1);
         assert!(empty == fields.is_empty() && (wellness || !empty), "{method} {path}");
         let body = |status: &str| {
-            let response = resolve(&document, &one["responses"][status]);
-            resolve(&document, &response["content"]["application/json"]["schema"])
+            let response = resolve(document, &one["responses"][status]);
+            resolve(document, &response["content"]["application/json"]["schema"])
         };
         if wellness {
-            assert_eq!(names(&document, body("401")), ["code", "detail"].map(str::to_owned).into());
+            assert_eq!(names(document, body("401")), ["code", "detail"].map(str::to_owned).into());
             assert_eq!(body("429"), body("401"), "{method} {path}");
             let open = OPEN.contains(&(method.as_str(), path.as_str()));
             assert_eq!(
@@ -149,11 +149,11 @@ fn exactly_the_served_routes_are_documented() {
         } else {
             assert_eq!(body("429")["properties"]["error"]["type"], "array");
             assert_eq!(
-                names(&document, &body("429")["properties"]["error"]["items"]),
+                names(document, &body("429")["properties"]["error"]["items"]),
                 ["message", "type"].map(str::to_owned).into()
             );
             assert_eq!(
-                names(&document, &body("401")["properties"]["error"]),
+                names(document, &body("401")["properties"]["error"]),
                 ["message", "type"].map(str::to_owned).into()
             );
             assert!(one.get("security").is_none(), "{method} {path}");
@@ -165,7 +165,7 @@ fn exactly_the_served_routes_are_documented() {
     );
     assert_eq!(document["components"]["securitySchemes"].as_object().unwrap().len(), 5);
     let mut found = Vec::new();
-    references(&document, &mut found);
+    references(document, &mut found);
     for reference in found {
         assert!(document.pointer(reference.trim_start_matches('#')).is_some(), "{reference} does not exist");
     }
@@ -180,7 +180,7 @@ async fn requests_and_responses_match_the_documentation() {
         let reviewed = applicant(&app, &app.key, "Review").await;
         for Route { method, path, .. } in steps() {
             let (method, path) = (*method, *path);
-            let one = operation(&document, method, path);
+            let one = operation(document, method, path);
             let is_list = success(one).1["properties"]["pagination"].is_object();
             let creates = noun(path);
             if creates == "order" && method == "POST" {
@@ -198,7 +198,7 @@ async fn requests_and_responses_match_the_documentation() {
             let mut body = content["example"].clone();
             if (method, path) == ("PATCH", "/v1/kyc/{token}") {
                 // A check that is still open, without the fields that cannot be combined with answers.
-                let mut open = operation(&document, "POST",
+                let mut open = operation(document, "POST",
                     "/v1/kyc")["requestBody"]["content"]["application/json"]["example"].clone();
                 open["last_name"] = json!("Question");
                 known.insert(
@@ -241,14 +241,14 @@ async fn requests_and_responses_match_the_documentation() {
             let (status, schema) = success(one);
             assert_eq!(answer.status, status, "{method} {path} {body} {}", answer.body);
             let fields = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
-            assert_eq!(fields(&answer.body), names(&document, schema), "{method} {path}");
+            assert_eq!(fields(&answer.body), names(document, schema), "{method} {path}");
             if is_list {
                 assert_eq!(
                     fields(&answer.body["data"][0]),
-                    names(&document, &schema["properties"]["data"]["items"]),
+                    names(document, &schema["properties"]["data"]["items"]),
                     "{method} {path}"
                 );
-                let documented = names(&document, &schema["properties"]["pagination"]);
+                let documented = names(document, &schema["properties"]["pagination"]);
                 let own = ["/v1/orders", "/v1/deposits"].contains(&path);
                 let documented = if own {
                     documented.into_iter().chain(["status".to_owned()]).collect()

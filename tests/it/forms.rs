@@ -388,7 +388,7 @@ fn every_example_matches_its_schema() {
         if content.is_null() {
             continue;
         }
-        let errors: Vec<String> = validator(&document, &content["schema"])
+        let errors: Vec<String> = validator(document, &content["schema"])
             .iter_errors(&content["example"])
             .map(|error| error.to_string())
             .collect();
@@ -459,7 +459,7 @@ async fn compare(only: fn(&str) -> bool) {
             no_body.0 < 500 && !is_malformed(path, &no_body)
         };
         assert!(is_as_documented, "{method} {path} without a body, required: {is_required}: {no_body:?}");
-        let validator = validator(&document, &content["schema"]);
+        let validator = validator(document, &content["schema"]);
         let (fixture, validator) = (&fixture, &validator);
         let requests = stream::iter(bodies(fixture, method, path)).map(async |body| {
             let answer = fixture.request(method, path, Some(&body)).await;
