@@ -236,18 +236,23 @@ pub fn disallow(
         let (first, last) = wash_window(loss.closed_on);
         for candidate in &mut *candidates {
             let lot = &mut candidate.lot;
-            let unreplaced = basis::quantity(splits, loss.unreplaced_quantity, (loss.closed_at, loss.id))?;
-            let quantity = Ord::min(unreplaced, lot.open_quantity);
-            // In shares of the sale.
-            let replaced = if quantity == unreplaced {
-                loss.unreplaced_quantity
-            } else {
-                basis::quantity_at(splits, quantity, (loss.closed_at, loss.id))?
-            };
             let is_replacement = lot.replaces_id.is_none()
                 && (lot.purchase_id != *purchase_id || lot.opened_at > loss.closed_at)
                 && (first..=last).contains(&lot.acquired_on);
-            if !is_replacement || !quantity.is_positive() || !replaced.is_positive() {
+            if !is_replacement {
+                continue;
+            }
+            let sale = (loss.closed_at, loss.id);
+            // What exceeds 64 bits is more than any lot has.
+            let unreplaced = basis::quantity(splits, loss.unreplaced_quantity, sale);
+            let quantity = unreplaced.map_or(lot.open_quantity, |left| Ord::min(left, lot.open_quantity));
+            // In shares of the sale.
+            let replaced = if unreplaced == Some(quantity) {
+                loss.unreplaced_quantity
+            } else {
+                basis::quantity_at(splits, quantity, sale)?
+            };
+            if !quantity.is_positive() || !replaced.is_positive() {
                 continue;
             }
             if quantity == lot.open_quantity {

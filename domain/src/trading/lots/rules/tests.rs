@@ -308,6 +308,23 @@ fn shares_that_an_order_buys_after_a_sale_replace_shares_that_it_bought_before()
 }
 
 #[test]
+fn a_loss_of_more_shares_than_64_bits_count_today_is_replaced_by_what_a_lot_has() {
+    let mut person = Person::default();
+    person.buy(TAXABLE, "2024-01-02", 1000, "2000.00").sell(TAXABLE, "2024-01-10", 1000, "1000.00");
+    let mut losses = person.book.closings.clone();
+    let split = |on: &str| Split { id: Uuid::max(), at: at(day(on), 0), new_shares: 10_000, old_shares: 1 };
+    let splits = [split("2024-01-11"), split("2024-01-12")];
+    let late = lot(2, TAXABLE, day("2024-03-01"), shares(100_000_000), money("100.00"));
+    let replacing = lot(3, TAXABLE, day("2024-01-15"), shares(100_000_000), money("100.00"));
+    let mut candidates = [late, replacing].map(|lot| Candidate { lot, is_retirement: false });
+    let parts = disallow(&mut losses, &mut candidates, &splits, Uuid::nil).unwrap();
+    // A hundred million shares are one of the thousand that were sold.
+    assert_eq!(parts.len(), 0);
+    assert_eq!(candidates.map(|candidate| candidate.lot.open_basis), [money("101.00"), money("100.00")]);
+    assert_eq!((losses[0].0.disallowed, losses[0].0.unreplaced_quantity), (money("1.00"), shares(999)));
+}
+
+#[test]
 fn a_replacement_that_is_sold_at_a_loss_passes_the_loss_on() {
     let mut person = Person::default();
     person.buy(TAXABLE, "2026-01-05", 100, "1000").sell(TAXABLE, "2026-03-02", 100, "750");
