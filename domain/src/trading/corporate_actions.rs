@@ -20,7 +20,6 @@ use crate::{
         calendar, clock,
         command::{Command, CommandContext},
         events::Event,
-        lists::Filter,
         visible::Owner,
     },
 };
@@ -151,6 +150,9 @@ fn check_dividend(
     }
     if record_on < ex_on && pay_on >= ex_on {
         let text = "must not be before the ex-date";
+        checks.note::<()>(Err(Refusal::invalid("recordOn", text).into()));
+    } else if record_on.checked_add_days(MAX_DAYS_AHEAD).is_some_and(|last| last < ex_on) {
+        let text = "must be within a year of the ex-date";
         checks.note::<()>(Err(Refusal::invalid("recordOn", text).into()));
     }
     if pay_on < record_on {
@@ -341,7 +343,8 @@ impl ApplyCorporateAction {
         Err(Refusal::invalid("terms.cashDividend.payOn", text).into())
     }
 
-    /// Refuses a split after which the shares of all accounts together would exceed 64 bits.
+    /// Refuses a split after which the shares of all accounts together would exceed 64 bits, also with the splits that
+    /// were announced before. Reverse splits are not counted, because they can be withdrawn.
     async fn require_fitting(&self, ctx: &CommandContext<'_>, instrument_id: uuid::Uuid) -> Result<()> {
         use position::Column;
         let Terms::Split(Ratio { new_shares, old_shares, .. }) = self.terms else { return Ok(()) };
@@ -355,10 +358,21 @@ impl ApplyCorporateAction {
             .one(ctx.tx)
             .await?;
         let held = Quantity::from_units(held.flatten().unwrap_or(0));
-        if rules::split(held, (new_shares, old_shares), false).is_some() {
+        let announced: Vec<(i64, i64)> = corporate_action::Entity::find()
+            .select_only()
+            .columns([corporate_action::Column::NewShares, corporate_action::Column::OldShares])
+            .filter(corporate_action::Column::PartnerId.eq(ctx.partner.id))
+            .filter(corporate_action::Column::InstrumentId.eq(instrument_id))
+            .filter(corporate_action::Column::Kind.eq(ActionKind::Split))
+            .filter(corporate_action::Column::ProcessedAt.is_null())
+            .into_tuple()
+            .all(ctx.tx)
+            .await?;
+        let mut ratios = announced.into_iter().chain([(new_shares, old_shares)]);
+        if ratios.try_fold(held, |held, ratio| Some(rules::split(held, ratio, false)?.exact)).is_some() {
             return Ok(());
         }
-        let text = format!("is too large for the {held} shares of the accounts");
+        let text = format!("would give the accounts, which hold {held} shares, more than can be stored");
         Err(Refusal::invalid("terms.split.newShares", text).into())
     }
 
@@ -422,9 +436,4 @@ impl ApplyCorporateAction {
         }
         Ok(())
     }
-}
-
-/// Returns the condition for the corporate actions of the instrument with this ticker symbol, in upper or lower case.
-pub fn of_symbol(symbol: &str) -> Filter {
-    instruments::with_symbol(symbol)
 }

@@ -110,7 +110,7 @@ pub(super) async fn rename(ctx: &CommandContext<'_>, instrument_id: Uuid, symbol
 
 /// Returns the condition that a row of a table with a column `instrument_id` has the instrument with this symbol, in
 /// upper or lower case.
-pub(super) fn with_symbol(symbol: &str) -> Filter {
+pub fn of_symbol(symbol: &str) -> Filter {
     Filter::of_symbol("instrument_id = {}", symbol)
 }
 

@@ -14,7 +14,6 @@ use crate::{
         command::CommandContext,
         events::{Event, PositionState},
         ids::Ids,
-        lists::Filter,
         rows,
         visible::Owner,
     },
@@ -439,11 +438,6 @@ async fn changed_loss(
     row.unreplaced_quantity = Set(loss.unreplaced_quantity);
     ctx.tx.update(row).await?;
     Ok(())
-}
-
-/// Returns the condition for the lots of the instrument with this ticker symbol, in upper or lower case.
-pub fn of_symbol(symbol: &str) -> Filter {
-    instruments::with_symbol(symbol)
 }
 
 /// For the APIs: the column with the number of shares not sold yet.

@@ -283,11 +283,6 @@ pub async fn list(
     rows::page::<order::Entity>(connection, order::Entity::access(actor)?, page, filters).await
 }
 
-/// Returns the condition for the orders for the instrument with this ticker symbol, in upper or lower case.
-pub fn of_symbol(symbol: &str) -> Filter {
-    instruments::with_symbol(symbol)
-}
-
 /// Returns the condition for the fills in the instrument with this ticker symbol, in upper or lower case.
 pub fn fills_of_symbol(symbol: &str) -> Filter {
     Filter::of_symbol("(SELECT instrument_id FROM orders WHERE orders.id = order_id) = {}", symbol)

@@ -21,8 +21,9 @@ use domain::{
     Refusal,
     kernel::lists::Filter,
     people::person::parse_date,
-    trading::corporate_actions::{
-        self as rules, ApplyCorporateAction, Ratio, Terms, WithdrawCorporateAction,
+    trading::{
+        corporate_actions::{self as rules, ApplyCorporateAction, Ratio, Terms, WithdrawCorporateAction},
+        instruments,
     },
 };
 use entity::{corporate_action, entitlement};
@@ -199,8 +200,8 @@ pub enum CorporateActionTermsInput {
 pub struct CashDividendInput {
     /// Dividend for each share, with at most six decimals, for example "0.2475".
     per_share: MoneyInput,
-    /// Record date, on or after the ex-date unless the payment is before it; by default the ex-date, or the date of the
-    /// payment if that is earlier.
+    /// Record date, on or after the ex-date, unless `payOn` is before the ex-date. By default the earlier of `exOn` and
+    /// `payOn`.
     record_on: Option<Date>,
     /// Date of the payment, on or after the record date. If the dividend is at least 25 % of the price, this may be the
     /// trading day before the ex-date; then the dividend is paid on the ex-date.
@@ -312,7 +313,7 @@ impl CorporateActionFilter {
         let kinds = self.kinds.unwrap_or_default().into_iter().map(corporate_action::ActionKind::from);
         Ok([
             Filter::one_of(corporate_action::Column::Kind, kinds),
-            self.symbol.map(|symbol| rules::of_symbol(&symbol)),
+            self.symbol.map(|symbol| instruments::of_symbol(&symbol)),
             from.map(|day| Filter::from_day(corporate_action::Column::ExOn, day)),
             before.map(|day| Filter::before_day(corporate_action::Column::ExOn, day)),
         ]

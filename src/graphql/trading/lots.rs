@@ -13,7 +13,7 @@ use crate::graphql::{
 use async_graphql::{Enum, ID, InputObject};
 use domain::{
     kernel::{calendar, lists::Filter},
-    trading::lots::{self, rules},
+    trading::{instruments, lots::rules},
 };
 use entity::{Money as Cents, tax_lot};
 use macros::{Leaf, breadth};
@@ -141,6 +141,6 @@ pub struct TaxLotFilter {
 impl TaxLotFilter {
     /// Returns the conditions on the rows.
     pub fn conditions(self) -> Vec<Filter> {
-        self.symbol.map(|symbol| lots::of_symbol(&symbol)).into_iter().collect()
+        self.symbol.map(|symbol| instruments::of_symbol(&symbol)).into_iter().collect()
     }
 }

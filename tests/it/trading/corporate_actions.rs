@@ -44,6 +44,9 @@ const STATE: &str = "query($id: ID!) { account(id: $id) { positions(first: 9, in
     proceeds { amount } costBasis { amount } gain { amount } term fill { id } entitlement { id } } } } } }";
 const ORDER: &str = "query($id: ID!) { order(id: $id) { status quantity filledQuantity limitPrice { amount } \
     stopPrice { amount } instrument { symbol } } }";
+const WITHDRAW: &str = "mutation($input: CorporateActionWithdrawInput!) { \
+    corporateActionWithdraw(input: $input) { corporateAction { id kind exOn } \
+    userErrors { code path message } } }";
 
 async fn apply(app: &TestApp, key: &str, symbol: &str, ex_on: &str, terms: Value) -> Value {
     let input = json!({ "idempotencyKey": key, "symbol": symbol, "exOn": ex_on, "terms": terms });
@@ -599,6 +602,8 @@ on_both! {
         let rename = |symbol: &str| json!({ "symbolChange": { "symbol": symbol } });
         let record = json!({ "cashDividend": { "perShare": { "amount": "1.00" }, "recordOn": "2026-07-14",
             "payOn": "2026-07-20" } });
+        let early = json!({ "cashDividend": { "perShare": { "amount": "1000.00" }, "recordOn": "2025-07-13",
+            "payOn": "2026-07-14" } });
         apply(&app, "known", "KO", "2026-07-15", dividend("1.00", "2026-07-20")).await;
         apply(&app, "another", "KO", "2026-07-15", dividend("2.00", "2026-07-20")).await;
         apply(&app, "split", "KO", "2026-07-15", split(2, 1)).await;
@@ -613,6 +618,7 @@ on_both! {
             ("VTI", "2026-07-11", dividend("1.00", paid), "INVALID", "exOn"),
             ("VTI", "2027-07-14", split(2, 1), "INVALID", "exOn"),
             ("VTI", "2026-07-15", record, "INVALID", "terms.cashDividend.recordOn"),
+            ("VTI", "2026-07-15", early, "INVALID", "terms.cashDividend.recordOn"),
             ("VTI", "2026-07-15", dividend("1.00", "2026-07-13"), "INVALID", "terms.cashDividend.payOn"),
             // The trading day before the ex-date, for a dividend of less than 25 % of the price.
             ("VTI", "2026-07-15", dividend("24.999999", "2026-07-14"), "INVALID", "terms.cashDividend.payOn"),
@@ -661,8 +667,20 @@ on_both! {
         assert_eq!(
             answer.user_error("corporateActionApply"),
             &json!({ "code": "INVALID", "path": ["terms", "split", "newShares"],
-                "message": "terms.split.newShares is too large for the 10000000 shares of the accounts" })
+                "message": "terms.split.newShares would give the accounts, which hold 10000000 shares, more than can be \
+                    stored" })
         );
+        // Each of two splits fits alone.
+        hold(100_000_000_000).await;
+        let first = apply(&app, "first", "KO", "2026-07-14", terms.clone()).await;
+        let input = json!({ "idempotencyKey": "second", "symbol": "KO", "exOn": "2026-07-15", "terms": terms });
+        let answer = app.gql(APPLY, json!({ "input": input })).await;
+        assert_eq!(
+            answer.user_error("corporateActionApply")["message"],
+            "terms.split.newShares would give the accounts, which hold 1000 shares, more than can be stored"
+        );
+        let input = json!({ "idempotencyKey": "w", "corporateActionId": first["id"] });
+        app.gql(WITHDRAW, json!({ "input": input })).await.entity("corporateActionWithdraw", "corporateAction");
         hold(100_000_000).await;
         apply(&app, "2", "KO", "2026-07-15", terms).await;
         app.advance_to("2026-07-15T15:00:00Z").await;
@@ -923,9 +941,6 @@ on_both! {
     }
 
     async fn an_action_is_withdrawn_until_it_is_applied(app: TestApp) {
-        const WITHDRAW: &str = "mutation($input: CorporateActionWithdrawInput!) { \
-            corporateActionWithdraw(input: $input) { corporateAction { id kind exOn } \
-            userErrors { code path message } } }";
         let ada = app.funded_customer("Ada", "1000.00").await;
         app.advance_to("2026-07-13T15:00:00Z").await;
         trade(&app, &ada, "BUY", "KO", "5", "60.00").await;

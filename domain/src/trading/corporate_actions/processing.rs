@@ -218,7 +218,7 @@ async fn split(
         .into_iter()
         .map(|working| {
             let (order, symbol) = (&working.order, &working.instrument.symbol);
-            // An order of later knows the split; it only has to fit to what is left.
+            // An order placed after the accounts were recorded has terms after the split; only what is left limits it.
             let is_later = action.processed_id.is_some_and(|id| order.id > id);
             let ratio = if is_later { (1, 1) } else { ratio };
             let is_sale = order.side == Side::Sell;

@@ -38,10 +38,9 @@ pub struct ReplaceOrder {
 ///
 /// # Errors
 /// `REQUIRED` without a new value, `INVALID` for a value that the order cannot have, among them a quantity that is not
-/// above the filled one, `NOT_REPLACEABLE` for an order that has ended or whose shares
-/// are being split, `MARKET_CLOSED`, what `PlaceOrder` refuses
-/// because of the account, and
-/// `INSUFFICIENT_BUYING_POWER` or `INSUFFICIENT_POSITION`. The order is then unchanged.
+/// above the filled one, `NOT_REPLACEABLE` for an order that has ended or whose shares are being split,
+/// `MARKET_CLOSED`, what `PlaceOrder` refuses because of the account, and `INSUFFICIENT_BUYING_POWER` or
+/// `INSUFFICIENT_POSITION`. The order is then unchanged.
 impl Command for ReplaceOrder {
     const NAME: &'static str = "order.replace";
     const SCOPE: Scope = Scope::Trade;

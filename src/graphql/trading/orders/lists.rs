@@ -12,7 +12,10 @@ use crate::{
     wire::Result,
 };
 use async_graphql::{ID, InputObject};
-use domain::{kernel::lists::Filter, trading::orders};
+use domain::{
+    kernel::lists::Filter,
+    trading::{instruments, orders},
+};
 use entity::{fill, order};
 use macros::breadth;
 
@@ -38,7 +41,7 @@ impl OrderFilter {
         [
             Filter::one_of(order::Column::Status, statuses),
             Filter::one_of(order::Column::Side, self.side.map(order::Side::from)),
-            self.symbol.map(|symbol| orders::of_symbol(&symbol)),
+            self.symbol.map(|symbol| instruments::of_symbol(&symbol)),
             self.submitted_from.map(|time| Filter::from(order::Column::SubmittedAt, time.0)),
             self.submitted_before.map(|time| Filter::before(order::Column::SubmittedAt, time.0)),
         ]
