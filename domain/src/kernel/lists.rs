@@ -20,12 +20,12 @@ enum Condition {
     Is(&'static str, Uuid),
     /// The name of the table is needed to search by the index of each column.
     IsAnyOf(String, Vec<&'static str>, Uuid),
-    /// Text with the place `{}` of the id of the instrument with this symbol.
+    /// SQL with `{}` for the id of the instrument that has this symbol.
     OfSymbol(&'static str, String),
     OfInstrument(&'static str, Uuid),
     Equals(&'static str, String),
     StartsWith(Vec<&'static str>, String),
-    /// In a text, `{partner}` is the place of the id of the partner.
+    /// Texts are SQL with `{partner}` for the id of the partner.
     WordStartsWith(Vec<&'static str>, Uuid, String),
     From(&'static str, DateTime<Utc>),
     Before(&'static str, DateTime<Utc>),
@@ -58,8 +58,8 @@ impl Filter {
         Self(Condition::IsAnyOf(table, names(columns), id))
     }
 
-    /// Returns a condition in SQL with the place `{}` of the id of the instrument with this symbol. It matches nothing
-    /// until the instrument is known; see `instruments::resolved`.
+    /// Returns a condition in SQL with `{}` for the id of the instrument that has this symbol. It matches nothing until
+    /// the instrument is known; see `instruments::resolved`.
     pub(crate) fn of_symbol(condition: &'static str, symbol: &str) -> Self {
         Self(Condition::OfSymbol(condition, symbol.to_owned()))
     }

@@ -99,12 +99,12 @@ pub async fn page<E: Table>(
     list::<E>(connection, access_scope, page, filters, ColumnSet::ALL).await
 }
 
-/// How rows are under their parents.
+/// How children refer to their parents, and who may see them.
 #[derive(Clone, Copy, Debug)]
 pub struct Under<C: 'static> {
     /// Columns that refer to a parent; with several, a row belongs to the parents in all of them.
     pub columns: &'static [C],
-    /// Access scope of the rows, if not whoever may see a parent may see its children.
+    /// Access scope of the children; none if everyone who may see a parent may see them.
     pub within: Option<AccessScope>,
 }
 

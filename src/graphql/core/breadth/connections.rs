@@ -372,8 +372,8 @@ impl<T: Item, X: Edges<T>> Output for ListOf<T, X> {
     }
 }
 
-/// Reads the pages of lists that are asked for in one place of a query, so that their arguments are equal. There is
-/// only one list that is not under a row.
+/// Reads the pages of lists that are asked for in one place of a query, so that their arguments are equal. A list that
+/// is not under a row can be asked for only once in a place.
 async fn slices<T: Item, X>(
     view: &Viewpoint,
     lists: &[ListOf<T, X>],
@@ -384,6 +384,9 @@ async fn slices<T: Item, X>(
     let parents: Vec<Uuid> = lists.iter().filter_map(|list| list.parent).collect();
     if parents.len() == lists.len() {
         return batch.under::<T>(&parents, *is_shared, &page.page, filters, columns).await;
+    }
+    if lists.len() > 1 {
+        return Err(Error::broken("several lists in one place of a query are not under a row").into());
     }
     Ok(vec![batch.list::<T>(page, filters, columns).await?])
 }
