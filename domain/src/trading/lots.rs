@@ -6,7 +6,7 @@
 
 use super::{
     basis::{self, Split},
-    instruments, positions, restrictions,
+    positions, restrictions,
 };
 use crate::{
     Error, Result, Visible,

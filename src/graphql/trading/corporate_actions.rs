@@ -22,7 +22,7 @@ use domain::{
     kernel::lists::Filter,
     people::person::parse_date,
     trading::{
-        corporate_actions::{self as rules, ApplyCorporateAction, Ratio, Terms, WithdrawCorporateAction},
+        corporate_actions::{ApplyCorporateAction, Ratio, Terms, WithdrawCorporateAction},
         instruments,
     },
 };

@@ -213,16 +213,16 @@ on_both! {
         let deposits = join_all((0..16).map(|turn| {
             let input = customer.deposit(&format!("deposit-{turn}"), "10.00");
             let app = &app;
-            async move { app.gql(DEPOSIT_CREATE, json!({ "input": input })).await }
+            async move { app.gql_until_answered(DEPOSIT_CREATE, json!({ "input": input })).await }
         }));
         let trades = join_all((0..32).map(|turn| {
             let input = customer.order(&format!("order-{turn}"), "BUY", "VTI", "1");
             let app = &app;
             async move {
-                let placed = app.gql(ORDER_PLACE, json!({ "input": input })).await;
+                let placed = app.gql_until_answered(ORDER_PLACE, json!({ "input": input })).await;
                 let id = placed.entity("orderPlace", "order")["id"].clone();
                 let cancel = json!({ "idempotencyKey": format!("cancel-{turn}"), "orderId": id });
-                let canceled = app.gql(ORDER_CANCEL, json!({ "input": cancel })).await;
+                let canceled = app.gql_until_answered(ORDER_CANCEL, json!({ "input": cancel })).await;
                 let ended = app.ended(id.as_str().unwrap()).await;
                 let expected = if ended["status"] == "CANCELED" { "CANCELED" } else { "NOT_CANCELABLE" };
                 assert_eq!(
@@ -247,7 +247,7 @@ on_both! {
             (32, i64::try_from(filled).unwrap())
         );
         assert_eq!(app.audit().await.wrong, None);
-        assert_eq!(deadlocks(&app).await, 0, "a cancellation and a fill must not wait for each other");
+        assert_eq!(app.deadlocks().await, 0, "a cancellation and a fill must not wait for each other");
     }
 
     /// All sandbox controls write to the same event stream, that of the partner.
@@ -268,30 +268,6 @@ on_both! {
         }
         assert_eq!(app.audit().await.wrong, None);
     }
-}
-
-/// Returns the number of deadlocks that PostgreSQL resolved; SQLite has one writer and no deadlocks.
-async fn deadlocks(app: &TestApp) -> i64 {
-    use sea_orm::{ConnectOptions, ConnectionTrait, Database, DbBackend, Statement};
-    if app.app.db.read.get_database_backend() != DbBackend::Postgres {
-        return 0;
-    }
-    let mut options = ConnectOptions::new(&app.database_url);
-    options.max_connections(1);
-    let own = Database::connect(options).await.unwrap();
-    let number = async |text: String| -> i64 {
-        let row =
-            own.query_one_raw(Statement::from_string(DbBackend::Postgres, text)).await.unwrap().unwrap();
-        row.try_get("", "number").unwrap()
-    };
-    // A connection reports its statistics at the latest when it ends.
-    let others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
-    let started_at = std::time::Instant::now();
-    while number(format!("SELECT count(pg_terminate_backend(pid)) AS number {others}")).await > 0 {
-        assert!(started_at.elapsed() < std::time::Duration::from_secs(30), "connections stay open");
-    }
-    let of_this_database = "FROM pg_stat_database WHERE datname = current_database()";
-    number(format!("SELECT deadlocks AS number {of_this_database}")).await
 }
 
 /// A due order is filled at the old price before a new quote is set; otherwise setting the quote fails.

@@ -34,7 +34,9 @@ use domain::{
 };
 use entity::partner::{self, Mode};
 use migration::{Migrator, MigratorTrait};
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectOptions, ConnectionTrait, Database};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ConnectOptions, ConnectionTrait, Database, DbBackend, Statement,
+};
 use serde_json::{Value, json};
 use std::{
     path::PathBuf,
@@ -42,7 +44,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::{sync::watch, task::JoinHandle};
 
@@ -312,6 +314,18 @@ impl TestApp {
         self.gql_as(Some(&self.key), query, variables).await
     }
 
+    /// Sends a GraphQL request again, as its answer asks, while the server is too busy.
+    pub async fn gql_until_answered(&self, query: &str, variables: Value) -> Answer {
+        for _ in 0..30 {
+            let answer = self.gql(query, variables.clone()).await;
+            match &answer.body["errors"][0]["extensions"]["retryAfter"] {
+                Value::Null => return answer,
+                seconds => tokio::time::sleep(Duration::from_secs(seconds.as_u64().unwrap())).await,
+            }
+        }
+        panic!("the server stays busy")
+    }
+
     /// Sends a GraphQL request with this key, or without credentials.
     pub async fn gql_as(&self, key: Option<&str>, query: &str, variables: Value) -> Answer {
         let request = self
@@ -423,6 +437,29 @@ impl TestApp {
             tokio::time::sleep(Duration::from_millis(25)).await;
         }
         panic!("order {order_id} did not end");
+    }
+
+    /// Returns the number of deadlocks that PostgreSQL resolved; SQLite has one writer and no deadlocks. Closes all
+    /// connections to the database.
+    pub async fn deadlocks(&self) -> i64 {
+        if self.app.db.backend() != DbBackend::Postgres {
+            return 0;
+        }
+        let mut options = ConnectOptions::new(&self.database_url);
+        options.max_connections(1);
+        let own = Database::connect(options).await.unwrap();
+        let number = async |text: String| -> i64 {
+            let row = own.query_one_raw(Statement::from_string(DbBackend::Postgres, text)).await.unwrap();
+            row.unwrap().try_get("", "number").unwrap()
+        };
+        // A connection reports its statistics at the latest when it ends.
+        let others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        let started_at = Instant::now();
+        while number(format!("SELECT count(pg_terminate_backend(pid)) AS number {others}")).await > 0 {
+            assert!(started_at.elapsed() < Duration::from_secs(30), "connections stay open");
+        }
+        let of_this_database = "FROM pg_stat_database WHERE datname = current_database()";
+        number(format!("SELECT deadlocks AS number {of_this_database}")).await
     }
 
     /// Returns the account's total, buying power and withdrawable cash.

@@ -667,8 +667,8 @@ on_both! {
         assert_eq!(
             answer.user_error("corporateActionApply"),
             &json!({ "code": "INVALID", "path": ["terms", "split", "newShares"],
-                "message": "terms.split.newShares would give the accounts, which hold 10000000 shares, more than can be \
-                    stored" })
+                "message": "terms.split.newShares would give the accounts, which hold 10000000 shares, more than can \
+                    be stored" })
         );
         // Each of two splits fits alone.
         hold(100_000_000_000).await;

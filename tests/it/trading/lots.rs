@@ -606,7 +606,7 @@ on_both! {
                 "side": side, "quantity": "1" });
             let app = &app;
             async move {
-                let placed = app.gql(ORDER_PLACE, json!({ "input": input })).await;
+                let placed = app.gql_until_answered(ORDER_PLACE, json!({ "input": input })).await;
                 let id = placed.entity("orderPlace", "order")["id"].as_str().unwrap().to_owned();
                 assert_eq!(app.ended(&id).await["status"], "FILLED");
             }
