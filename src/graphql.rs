@@ -90,6 +90,7 @@ pub struct Mutation(
     access::keys::ApiKeyMutation,
     access::partner_settings::PartnerSettingsMutation,
     sandbox::SandboxMutation,
+    sandbox::SandboxTransferMutation,
     trading::bars::BarMutation,
     trading::corporate_actions::CorporateActionMutation,
     compliance::screening::ScreeningMutation,

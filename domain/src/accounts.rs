@@ -28,7 +28,9 @@ mod with_owners;
 
 pub use events::VisibleEvents;
 pub use joint::JointMember;
-pub use lifecycle::{CloseAccount, FreezeAccount, UnfreezeAccount, status_reason};
+pub use lifecycle::{
+    CloseAccount, EndFreeze, FreezeAccount, UnfreezeAccount, freeze, freeze_closed, status_reason,
+};
 pub use opening::OpenAccount;
 pub use profile::{Profile, ProfilePatch};
 pub use updating::UpdateAccount;

@@ -1,9 +1,15 @@
 //! Assembles an `App`: the kernel, the providers, the settings and the timer handlers.
 
 use crate::{
+    accounts::EndFreeze,
     compliance::kyc::ExpireQuestions,
     delivery::messages::SendMessage,
-    funding::transfers::SettleDeposit,
+    funding::{
+        deposits::SettleDeposit,
+        returns::ReturnAsPlanned,
+        transfers::SubmitTransfer,
+        withdrawals::{CompleteWithdrawal, ContinueWithdrawal},
+    },
     kernel::{
         cache::MonotonicClock,
         db::Db,
@@ -62,11 +68,16 @@ const DUE_HANDLERS: &[DueHandler] = &[
     DueHandler::of::<MatchOrders>(),
     DueHandler::of::<ExpireOrder>(),
     DueHandler::of::<SettleTrade>(),
+    DueHandler::of::<SubmitTransfer>(),
     DueHandler::of::<ProcessCorporateAction>(),
     DueHandler::of::<ApplyEntitlement>(),
     DueHandler::of::<PayDividend>(),
     DueHandler::of::<ReinvestDividend>(),
     DueHandler::of::<SettleDeposit>(),
+    DueHandler::of::<ContinueWithdrawal>(),
+    DueHandler::of::<CompleteWithdrawal>(),
+    DueHandler::of::<ReturnAsPlanned>(),
+    DueHandler::of::<EndFreeze>(),
     DueHandler::of::<ExpireQuestions>(),
     DueHandler::of_system::<SendMessage>(),
 ];

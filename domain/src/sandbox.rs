@@ -2,6 +2,7 @@
 
 pub mod bars;
 pub mod demo;
+pub mod transfers;
 
 use crate::{
     Actor, Checks, Code, Error, Refusal, Result, Scope, Visible,

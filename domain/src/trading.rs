@@ -16,5 +16,6 @@ pub mod matching;
 pub mod orders;
 pub mod positions;
 pub mod quotes;
+pub mod receivables;
 pub mod restrictions;
 pub mod venue;

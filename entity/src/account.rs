@@ -47,6 +47,9 @@ pub struct Model {
     /// Time until which only settled cash buys shares, after repeated violations of the settlement rules.
     #[serde(default)]
     pub settled_cash_only_until: Option<DateTimeUtc>,
+    /// Time at which a freeze ends by itself.
+    #[serde(default)]
+    pub frozen_until: Option<DateTimeUtc>,
     /// What happens to dividends.
     #[serde(default)]
     pub dividend_option: DividendOption,

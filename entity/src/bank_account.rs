@@ -18,6 +18,9 @@ pub struct Model {
     pub linked_at: DateTimeUtc,
     #[serde(default)]
     pub removed_at: Option<DateTimeUtc>,
+    /// Time when a bank's return ended its use.
+    #[serde(default)]
+    pub disabled_at: Option<DateTimeUtc>,
 }
 
 impl std::fmt::Debug for Model {

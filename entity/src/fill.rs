@@ -31,6 +31,9 @@ pub struct Model {
     pub sec_fee: Money,
     /// Trading activity fee of FINRA, of a sale.
     pub trading_activity_fee: Money,
+    /// Part of the proceeds that a withdrawal has set aside.
+    #[serde(default)]
+    pub set_aside: Money,
 }
 
 impl Model {

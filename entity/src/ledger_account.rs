@@ -45,6 +45,10 @@ pub enum LedgerKind {
     Unsettled,
     /// Pending deposits of a user.
     PendingDeposit,
+    /// Money set aside for a user's withdrawals.
+    PendingWithdrawal,
+    /// Money that a user owes because a deposit was returned after it was spent: a negative balance.
+    Receivable,
     /// Shares of a user.
     Units,
     /// Bank account held for the benefit of users (FBO).

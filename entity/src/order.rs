@@ -45,6 +45,9 @@ pub struct Model {
     /// Order in which the lots are sold; none for that of the account.
     #[serde(default)]
     pub lot_method: Option<LotMethod>,
+    /// Withdrawal that the sale raises money for.
+    #[serde(default)]
+    pub withdrawal_id: Option<Uuid>,
 }
 
 /// Side of an order.

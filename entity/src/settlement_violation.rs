@@ -16,7 +16,7 @@ pub struct Model {
     /// Fill that sold the shares.
     pub fill_id: Uuid,
     pub occurred_at: DateTimeUtc,
-    /// Time when the money that bought the shares settles.
+    /// Time when the money that bought the shares settles, or should have.
     pub funds_settle_at: DateTimeUtc,
 }
 
@@ -26,6 +26,8 @@ pub struct Model {
 #[serde(rename_all = "snake_case")]
 pub enum ViolationKind {
     GoodFaith,
+    /// Shares were sold whose purchase was paid with a deposit that was returned.
+    FreeRiding,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

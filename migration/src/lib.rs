@@ -23,6 +23,7 @@ mod m20261128_000023_tax_lots;
 mod m20261128_000026_regulatory_fees;
 mod m20261128_000027_corporate_actions;
 mod m20261128_000028_corporate_action_lists;
+mod m20261128_000030_transfers;
 mod words;
 
 /// All migrations, in order.
@@ -53,6 +54,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000026_regulatory_fees::Migration),
             Box::new(m20261128_000027_corporate_actions::Migration),
             Box::new(m20261128_000028_corporate_action_lists::Migration),
+            Box::new(m20261128_000030_transfers::Migration),
         ]
     }
 }

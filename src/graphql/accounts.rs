@@ -95,6 +95,11 @@ impl Account {
         self.0.settled_cash_only_until.map(DateTime)
     }
 
+    /// Time when the account is unfrozen by itself. Null unless it was frozen for a time.
+    fn frozen_until(&self) -> Option<DateTime> {
+        self.0.frozen_until.map(DateTime)
+    }
+
     /// Reason why the account was frozen or closed. Null for an active account and without scope `operate`.
     fn status_reason(&self, view: &Viewpoint) -> Result<Option<String>> {
         let reason = accounts::status_reason(view.app(), view.actor(), &self.0)?;
@@ -167,7 +172,7 @@ impl Account {
     }
 
     /// Violations of the settlement rules of cash accounts, newest first. The third good-faith violation within
-    /// twelve months restricts the account to settled cash for 90 days.
+    /// twelve months restricts the account to settled cash for 90 days; free-riding freezes it for 90 days.
     fn settlement_violations(&self, view: &Viewpoint, page: PageArgs) -> Result<ListOf<SettlementViolation>> {
         ListOf::under(view, self.0.id, &page, Vec::new())
     }
@@ -280,21 +285,28 @@ pub enum AccountStatus {
 /// Cash, buying power and total value of an account at one point in time.
 #[derive(Clone, Debug, Fields, SimpleObject)]
 pub struct AccountBalance {
-    /// Settled and unsettled cash plus positions at the last price. Pending deposits are not included.
+    /// Settled and unsettled cash plus positions at the last price, less what is owed. Pending deposits and pending
+    /// withdrawals are not included.
     total: Money,
     /// Cash available for new orders: settled and unsettled cash minus holds for open orders. Without unsettled
-    /// cash while the account is restricted to settled cash.
+    /// cash while the account is restricted to settled cash, and zero while it owes money.
     buying_power: Money,
-    /// Cash available for withdrawal: settled cash minus holds for open orders.
+    /// Cash available for withdrawal: settled cash minus holds for open orders, and zero while the account owes money.
     withdrawable: Money,
     /// Cash from settled deposits and trades.
     settled_cash: Money,
-    /// Proceeds of sales that have not settled. They can be used to buy shares, but cannot be withdrawn.
+    /// Proceeds of sales, and deposits that are available at once, that have not settled. They can be used to buy
+    /// shares, but cannot be withdrawn.
     unsettled_cash: Money,
     /// Part of the settled and unsettled cash that open orders hold.
     held_cash: Money,
-    /// Deposits whose money has not arrived.
+    /// Deposits whose money has not arrived and cannot be spent yet.
     pending_deposits: Money,
+    /// Money set aside for withdrawals that have not been paid.
+    pending_withdrawals: Money,
+    /// Money owed because a deposit was returned after it was spent. Purchases are refused until it is repaid, by
+    /// the next cash that arrives.
+    owed: Money,
     /// Time of the valuation, by the partner's clock.
     as_of: DateTime,
 }
@@ -311,6 +323,8 @@ impl AccountBalance {
             unsettled_cash: balance.unsettled_cash.into(),
             held_cash: balance.held_cash.into(),
             pending_deposits: balance.pending_deposits.into(),
+            pending_withdrawals: balance.pending_withdrawals.into(),
+            owed: balance.owed.into(),
             as_of: balance.at.into(),
         }
     }

@@ -5,9 +5,11 @@ use super::{
     core::{
         breadth::{Fetch, fetch},
         context::RequestContext,
+        ids::IdOf,
         mutations::payload,
         scalars::{DateTime, MoneyInput},
     },
+    funding::transfers::{ReturnCode, Transfer},
     trading::instruments::Instrument,
 };
 use crate::wire::{self, Result};
@@ -16,10 +18,10 @@ use domain::{
     Scope, Who,
     access::partner_settings,
     kernel::{clock, command},
-    sandbox::{self, Advance, ClockChange, SetQuote},
+    sandbox::{self, Advance, ClockChange, SetQuote, transfers::ReturnTransfer},
 };
 use entity::partner;
-use macros::{Fields, Leaf, breadth};
+use macros::{Fields, Leaf, breadth, mutations};
 
 /// Business that uses the API for its users.
 #[derive(Clone)]
@@ -133,6 +135,21 @@ payload!(
         partner: Partner
     }
 );
+
+#[mutations]
+impl SandboxTransferMutation {
+    /// Returns a transfer with a return code now, as its bank would, and applies what follows from the code. A
+    /// transfer that waits to be sent is sent first; one that was returned with the same code is not changed. Only
+    /// available in a sandbox. Requires scope `operate`.
+    #[answers(transfer: Transfer = "The returned transfer. Null if the request was refused.")]
+    fn sandbox_transfer_return(
+        transfer_id: IdOf<Transfer>,
+        /// Return code, possible for the direction of the transfer.
+        code: ReturnCode,
+    ) -> domain::Result<ReturnTransfer> {
+        Ok(ReturnTransfer { transfer_id: transfer_id.into(), code: code.into() })
+    }
+}
 
 payload!(
     /// Result of sandboxQuoteSet.

@@ -13,7 +13,7 @@ use axum::Router;
 use domain::app::App;
 
 /// Routes of the brokerage API, by area.
-pub const ROUTES: [&[Route]; 7] = [
+pub const ROUTES: [&[Route]; 8] = [
     people::users::ROUTES,
     compliance::kyc::ROUTES,
     compliance::kyc_documents::ROUTES,
@@ -21,6 +21,7 @@ pub const ROUTES: [&[Route]; 7] = [
     funding::bank_accounts::ROUTES,
     funding::deposits::ROUTES,
     trading::orders::ROUTES,
+    funding::withdrawals::ROUTES,
 ];
 
 /// Returns the router of the brokerage API.

@@ -77,6 +77,8 @@ struct PartnerData {
     markers: Vec<String>,
     /// Id of the identity check that waits for a review.
     reviewed: String,
+    /// Id of the withdrawal, which is a transfer as the deposit is.
+    withdrawal: String,
 }
 
 async fn partner_data(app: &TestApp) -> PartnerData {
@@ -105,6 +107,10 @@ async fn partner_data(app: &TestApp) -> PartnerData {
         "quantity": "0.1" });
     let sale = app.gql(ORDER_PLACE, json!({ "input": sale })).await;
     app.ended(sale.entity("orderPlace", "order")["id"].as_str().unwrap()).await;
+    let withdrawal = json!({ "idempotencyKey": "withdrawal", "accountId": account["id"], "bankAccountId": bank_id,
+        "amount": { "amount": "1" } });
+    let withdrawal = app.gql(crate::support::WITHDRAWAL_CREATE, json!({ "input": withdrawal })).await;
+    let withdrawal_id = withdrawal.entity("withdrawalCreate", "transfer")["id"].clone();
     let invite = "mutation($input: InvitationCreateInput!) { invitationCreate(input: $input) { invitation { \
         id } userErrors { code } } }";
     let invitation = app
@@ -168,6 +174,7 @@ async fn partner_data(app: &TestApp) -> PartnerData {
     .into();
     let mut markers: Vec<String> =
         ids.iter().filter(|(kind, _)| !SHARED.contains(kind)).map(|(_, id)| id.clone()).collect();
+    markers.push(text(&withdrawal_id));
     markers.extend([text(&account["number"]), text(&rest["user"]["kyc"]["token"])]);
     markers.extend([reviewed.user_id, reviewed.kyc_id.clone(), reviewed.token, document.token]);
     markers.extend(
@@ -183,7 +190,8 @@ async fn partner_data(app: &TestApp) -> PartnerData {
         .map(str::to_owned),
     );
     let token = text(&rest["user"]["kyc"]["token"]);
-    PartnerData { ids, token, markers, reviewed: reviewed.kyc_id }
+    let withdrawal = text(&withdrawal_id);
+    PartnerData { ids, token, markers, reviewed: reviewed.kyc_id, withdrawal }
 }
 
 impl PartnerData {
@@ -195,7 +203,7 @@ impl PartnerData {
     }
 
     fn id(&self, kind: &str) -> &str {
-        &self.ids[kind]
+        if kind == "Withdrawal" { &self.withdrawal } else { &self.ids[kind] }
     }
 
     /// Fills the ids of this partner's objects into the path of a route.
@@ -211,6 +219,7 @@ fn type_in_path(path: &str) -> &'static str {
         Some("bank_accounts") => "BankAccount",
         Some("orders") => "Order",
         Some("deposits") => "Transfer",
+        Some("withdrawal" | "withdrawals") => "Withdrawal",
         _ => "User",
     }
 }
@@ -575,6 +584,33 @@ fn listed_cases(a: &PartnerData) -> Vec<(&'static str, Case)> {
                 "amount": { "amount": "1" },
             } }),
             NotFound("accountId"),
+        ),
+        change(
+            "withdrawalCreate",
+            Scope::Transfer,
+            "WithdrawalCreateInput",
+            "transfer",
+            json!({ "input": {
+                "idempotencyKey": "x", "accountId": a.id("Account"), "bankAccountId": a.id("BankAccount"),
+                "amount": { "amount": "1" },
+            } }),
+            NotFound("accountId"),
+        ),
+        change(
+            "transferCancel",
+            Scope::Transfer,
+            "TransferCancelInput",
+            "transfer",
+            json!({ "input": { "idempotencyKey": "c", "transferId": a.id("Transfer") } }),
+            NotFound("transferId"),
+        ),
+        change(
+            "sandboxTransferReturn",
+            Scope::Operate,
+            "SandboxTransferReturnInput",
+            "transfer",
+            json!({ "input": { "transferId": a.id("Transfer"), "code": "R01" } }),
+            NotFound("transferId"),
         ),
         change(
             "orderPlace",
@@ -1005,6 +1041,7 @@ fn every_root_field_is_in_the_tables() {
         token: String::new(),
         markers: vec![],
         reviewed: String::new(),
+        withdrawal: String::new(),
     };
     let mut listed: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (root, case) in cases(&empty) {
@@ -1270,7 +1307,11 @@ on_both! {
             ("GET", "/v1/users/{id}/bank_accounts", None, Scope::Read, Some("user_id")),
             ("GET", "/v1/bank_accounts/{id}", None, Scope::Read, Some("id")),
             ("DELETE", "/v1/bank_accounts/{id}", None, Scope::Manage, Some("bank_account_id")),
-            ("POST", "/v1/deposits", Some(deposit), Scope::Transfer, Some("account_id")),
+            ("POST", "/v1/deposits", Some(deposit.clone()), Scope::Transfer, Some("account_id")),
+            ("POST", "/v1/withdrawal", Some(deposit.clone()), Scope::Transfer, Some("account_id")),
+            ("POST", "/v1/withdrawals", Some(deposit), Scope::Transfer, Some("account_id")),
+            ("GET", "/v1/withdrawals", None, Scope::Read, None),
+            ("GET", "/v1/withdrawals/{id}", None, Scope::Read, Some("id")),
             ("GET", "/v1/deposits", None, Scope::Read, None),
             ("GET", "/v1/deposits/{id}", None, Scope::Read, Some("id")),
             ("POST", "/v1/orders", Some(order), Scope::Trade, Some("account_id")),

@@ -52,8 +52,8 @@ fn operation<'a>(document: &'a Value, method: &str, path: &str) -> &'a Value {
 }
 
 /// Returns the areas of the page with the routes in each.
-fn areas() -> [(&'static str, Vec<&'static Route>); 8] {
-    let [users, kyc, documents, accounts, bank_accounts, deposits, orders] = ROUTES;
+fn areas() -> [(&'static str, Vec<&'static Route>); 9] {
+    let [users, kyc, documents, accounts, bank_accounts, deposits, orders, withdrawals] = ROUTES;
     let [sessions, passcodes] = WELLNESS;
     [
         ("Users", users.iter().collect()),
@@ -62,6 +62,7 @@ fn areas() -> [(&'static str, Vec<&'static Route>); 8] {
         ("Bank accounts", bank_accounts.iter().collect()),
         ("Deposits", deposits.iter().collect()),
         ("Orders", orders.iter().collect()),
+        ("Withdrawals", withdrawals.iter().collect()),
         ("Wellness API: users and sessions", sessions.iter().collect()),
         ("Wellness API: two-factor authentication", passcodes.iter().collect()),
     ]
@@ -86,6 +87,7 @@ fn noun(path: &str) -> &str {
         Some("accounts") => "account_id",
         Some("bank_accounts") => "bank_account_id",
         Some("deposits") => "deposit",
+        Some("withdrawal" | "withdrawals") => "withdrawal",
         Some("orders") => "order",
         other => panic!("name what {other:?} is, as request bodies do"),
     }
@@ -186,11 +188,16 @@ async fn requests_and_responses_match_the_documentation() {
             if creates == "order" && method == "POST" {
                 app.advance_to("2026-07-10T15:00:00Z").await;
             }
+            if creates == "bank_account_id" && method == "DELETE" {
+                // The withdrawals must have been completed.
+                app.advance_to("2026-07-16T15:00:00Z").await;
+            }
             let named = match path.split('/').nth(2) {
                 Some("accounts") => "account_id",
                 Some("bank_accounts") => "bank_account_id",
                 Some("orders") => "order",
                 Some("deposits") => "deposit",
+                Some("withdrawals") => "withdrawal",
                 _ => "user",
             };
             let id = known.get(named).cloned().unwrap_or_default();
@@ -249,7 +256,7 @@ async fn requests_and_responses_match_the_documentation() {
                     "{method} {path}"
                 );
                 let documented = names(document, &schema["properties"]["pagination"]);
-                let own = ["/v1/orders", "/v1/deposits"].contains(&path);
+                let own = ["/v1/orders", "/v1/deposits", "/v1/withdrawals"].contains(&path);
                 let documented = if own {
                     documented.into_iter().chain(["status".to_owned()]).collect()
                 } else {
@@ -365,13 +372,14 @@ fn code_blocks(part: &str) -> Vec<String> {
 }
 
 /// Values of responses that later examples use as variables: the route, the JSON pointer, the variable.
-const VARIABLES: [(&str, &str, &str); 10] = [
+const VARIABLES: [(&str, &str, &str); 11] = [
     ("POST /v1/users", "/id", "USER_ID"),
     ("POST /v1/kyc", "/token", "KYC_TOKEN"),
     ("POST /v1/users/{id}/accounts", "/id", "ACCOUNT_ID"),
     ("POST /v1/users/{id}/bank_accounts", "/id", "BANK_ACCOUNT_ID"),
     ("POST /v1/deposits", "/id", "DEPOSIT_ID"),
     ("POST /v1/orders", "/id", "ORDER_ID"),
+    ("POST /v1/withdrawals", "/id", "WITHDRAWAL_ID"),
     ("POST /account/v1/auth/token", "/user_id", "SESSION_USER_ID"),
     ("POST /account/v1/auth/token", "/access", "ACCESS"),
     ("POST /account/v1/auth/token", "/refresh", "REFRESH"),
@@ -412,9 +420,14 @@ async fn every_example_of_the_documentation_runs() {
     ];
     let steps: Vec<String> = brokerage.chain(wellness.map(str::to_owned)).collect();
     // Examples that cannot succeed here, with the documented refusal: a market order fills at once and cannot
-    // be canceled, and the POST is the same operation as the GET before it, which is refused for 60 seconds.
+    // be canceled, the withdrawals are under way, and the POST is the same operation as the GET before it, which is
+    // refused for 60 seconds.
     let refused = HashMap::from([
         ("DELETE /v1/orders/{id}", (402, "The order has already ended.")),
+        (
+            "DELETE /v1/bank_accounts/{id}",
+            (402, "A transfer from or to the bank account is under way. Try again once it has ended."),
+        ),
         ("POST /account/v1/users/{id}/send_data_email", (429, "Too many requests")),
     ]);
     let tested: BTreeSet<String> = steps.iter().filter(|step| !step.starts_with('#')).cloned().collect();

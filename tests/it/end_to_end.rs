@@ -172,6 +172,8 @@ on_both! {
             json!({ "type": "BANK_ACCOUNT_CREATED", "bankAccount": { "id": ada.bank_account_id }, "user": user }),
             json!({ "type": "DEPOSIT_PENDING", "transferStatus": "PENDING", "transfer": settled,
                 "account": account }),
+            json!({ "type": "DEPOSIT_SUBMITTED", "transferStatus": "SUBMITTED", "transfer": settled,
+                "account": account }),
             json!({ "type": "DEPOSIT_SETTLED", "transferStatus": "SETTLED", "transfer": settled,
                 "account": account }),
             ordered("ORDER_ACCEPTED", "ACCEPTED"),

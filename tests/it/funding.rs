@@ -1,4 +1,7 @@
-//! Bank accounts and deposits.
+//! Bank accounts, deposits, withdrawals, returns, and what happens when they meet.
 
 mod bank_accounts;
 mod deposits;
+mod meetings;
+pub mod returns;
+pub mod withdrawals;

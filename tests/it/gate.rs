@@ -54,8 +54,10 @@ const OPEN_MUTATIONS: &[&str] = &[
     "sandboxMarketHoursSet",
     "sandboxQuoteSet",
     "sandboxBarPush",
+    "sandboxTransferReturn",
     // Reduces risk.
     "orderCancel",
+    "transferCancel",
     "bankAccountRemove",
     // Operator actions on instruments and accounts.
     "corporateActionApply",
@@ -114,6 +116,7 @@ fn listed_mutations(user: &Customer) -> Vec<(&'static str, &'static str, Value)>
         "nickname": "Second" });
     let deposit = json!({ "accountId": user.account_id, "bankAccountId": user.bank_account_id,
         "amount": { "amount": "1" } });
+    let withdrawal = deposit.clone();
     let order =
         |side: &str| json!({ "accountId": user.account_id, "symbol": "KO", "side": side, "quantity": "1" });
     vec![
@@ -125,6 +128,7 @@ fn listed_mutations(user: &Customer) -> Vec<(&'static str, &'static str, Value)>
             "account",
             json!({ "accountId": user.account_id, "patch": { "employerName": "Another Inc" } }),
         ),
+        ("withdrawalCreate", "transfer", withdrawal),
         ("orderPlace", "order", order("BUY")),
         ("orderPlace", "order", order("SELL")),
     ]
@@ -170,7 +174,9 @@ fn listed_routes(user: &Customer) -> Vec<(&'static str, &'static str, String, Va
     vec![
         ("POST", "/v1/users/{id}/accounts", user_path("/v1/users/{id}/accounts"), account),
         ("POST", "/v1/users/{id}/bank_accounts", user_path("/v1/users/{id}/bank_accounts"), bank),
-        ("POST", "/v1/deposits", "/v1/deposits".to_owned(), deposit),
+        ("POST", "/v1/deposits", "/v1/deposits".to_owned(), deposit.clone()),
+        ("POST", "/v1/withdrawal", "/v1/withdrawal".to_owned(), deposit.clone()),
+        ("POST", "/v1/withdrawals", "/v1/withdrawals".to_owned(), deposit),
         (
             "PUT",
             "/v1/accounts/{id}",
@@ -362,7 +368,7 @@ on_both! {
         // A refusal is replayed for its idempotency key even after approval; a new key succeeds.
         set_status(&app, &user, Status::Approved).await;
         let mut order = gated_mutations(&user).pop().unwrap();
-        order.2["idempotencyKey"] = json!("Pending-7");
+        order.2["idempotencyKey"] = json!("Pending-8");
         assert_eq!(
             batch(&app, &app.key, std::slice::from_ref(&order)).await.data()["m0"]["userErrors"],
             json!([{ "code": "KYC_NOT_APPROVED" }])

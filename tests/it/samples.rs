@@ -11,8 +11,13 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 
 /// The sections of docs/api.md with GraphQL, each run by a test below.
-pub const SECTIONS: [&str; 4] =
-    ["Users without a login", "Users who sign in", "Reviewing identity checks", "Dividends and splits"];
+pub const SECTIONS: [&str; 5] = [
+    "Users without a login",
+    "Users who sign in",
+    "Reviewing identity checks",
+    "Dividends and splits",
+    "Deposits and withdrawals",
+];
 
 /// Returns the GraphQL blocks of one section.
 fn graphql_blocks(section: &str) -> Vec<String> {
@@ -99,6 +104,7 @@ impl Reader {
                 ("accountId", "/account/id"),
                 ("bankAccountId", "/bankAccount/id"),
                 ("accountId", "/edges/0/node/accounts/edges/0/node/id"),
+                ("transferId", "/transfer/id"),
                 ("accessToken", "/session/accessToken"),
                 ("refreshToken", "/session/refreshToken"),
                 ("hashCode", "/passcode/hashCode"),
@@ -183,6 +189,36 @@ on_both! {
             (&event["type"], &event["order"]["id"]),
             (&json!("ORDER_ACCEPTED"), &bought.entity("orderPlace", "order")["id"])
         );
+        let id = bought.entity("orderPlace", "order")["id"].as_str().unwrap().to_owned();
+        assert_eq!(app.ended(&id).await["status"], "FILLED");
+
+        let [transfers] = graphql_blocks(SECTIONS[4]).try_into().unwrap();
+        assert_eq!(names(std::slice::from_ref(&transfers)), ["Withdraw", "Return", "Look"]);
+        let withdrawn = reader.run(&app, Some(&app.key), &transfers, "Withdraw").await;
+        let withdrawn = withdrawn.entity("withdrawalCreate", "transfer");
+        assert_eq!(
+            [&withdrawn["status"], &withdrawn["expectedOn"], &withdrawn["mayBeLower"]],
+            [&json!("PENDING"), &json!("2026-07-17"), &json!(false)]
+        );
+        let account = "query($id: ID!) { account(id: $id) { balance { withdrawable { amount } } } }";
+        let cents = |answer: Answer| -> i64 {
+            let amount = &answer.data()["account"]["balance"]["withdrawable"]["amount"];
+            amount.as_str().unwrap().replace('.', "").parse().unwrap()
+        };
+        let variables = json!({ "id": reader.seen["accountId"] });
+        let rest = cents(app.gql(account, variables.clone()).await);
+        let returned = reader.run(&app, Some(&app.key), &transfers, "Return").await;
+        let returned = returned.entity("sandboxTransferReturn", "transfer").clone();
+        assert_eq!(
+            [&returned["status"], &returned["lastReturn"]],
+            [&json!("RETURNED"), &json!({ "code": "R23", "reason": "Credit entry refused by receiver" })]
+        );
+        assert_eq!(cents(app.gql(account, variables).await), rest + 25_000);
+        let look = reader.run(&app, Some(&app.key), &transfers, "Look").await;
+        let steps = &look.data()["transfers"]["edges"][0]["node"]["timeline"];
+        let steps: Vec<&str> =
+            steps.as_array().unwrap().iter().map(|step| step["status"].as_str().unwrap()).collect();
+        assert_eq!(steps, ["PENDING", "SUBMITTED", "RETURNED"]);
     }
 
     async fn an_operator_announces_a_dividend(app: TestApp) {

@@ -320,6 +320,11 @@ impl Rows {
             ),
             relation(
                 "transfer",
+                "bank_account",
+                "query($id: ID!) { node(id: $id) { ... on BankAccount { transfers { edges { node { id } } } } } }",
+            ),
+            relation(
+                "transfer",
                 "account",
                 "query($id: ID!) { node(id: $id) { ... on Account { transfers { edges { node { id } } } } } }",
             ),

@@ -53,11 +53,22 @@ impl Command for UpdatePartnerSettings {
             let text = format!("must be from 0 to {}", PartnerSettings::MAX_BUFFER);
             checks.note::<()>(Err(Refusal::invalid("patch.marketBuyBuffer", text).into()));
         }
-        if let Some(limit) = self.patch.deposit_limit
-            && !(Money::from_units(1)..=PartnerSettings::MAX_DEPOSIT).contains(&limit)
-        {
-            let text = format!("must be above zero and at most {}", PartnerSettings::MAX_DEPOSIT);
-            checks.note::<()>(Err(Refusal::invalid("patch.depositLimit", text).into()));
+        let Self { patch, .. } = self;
+        let (one, all) = (PartnerSettings::MAX_DEPOSIT, PartnerSettings::MAX_DAILY);
+        for (field, limit, least, most) in [
+            ("patch.depositLimit", patch.deposit_limit, 1, one),
+            ("patch.dailyDepositLimit", patch.daily_deposit_limit, 1, all),
+            ("patch.instantLimit", patch.instant_limit, 0, all),
+            ("patch.accountInstantLimit", patch.account_instant_limit, 0, all),
+            ("patch.withdrawalLimit", patch.withdrawal_limit, 1, PartnerSettings::MAX_WITHDRAWAL),
+            ("patch.dailyWithdrawalLimit", patch.daily_withdrawal_limit, 1, all),
+        ] {
+            let Some(limit) = limit else { continue };
+            if !(Money::from_units(least)..=most).contains(&limit) {
+                let least = if least == 0 { "must be zero or above" } else { "must be above zero" };
+                let text = format!("{least} and at most {most}");
+                checks.note::<()>(Err(Refusal::invalid(field, text).into()));
+            }
         }
         if let Some(cap) = self.patch.participation_cap
             && !(entity::Percent::from_units(1)..=entity::Percent::from_units(10_000)).contains(&cap)

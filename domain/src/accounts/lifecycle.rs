@@ -8,13 +8,16 @@ use crate::{
         command::{Command, CommandContext},
         events::{AccountState, Event},
         ledger,
+        scheduler::Due,
         secrets::{AssociatedData, Secret},
     },
 };
+use chrono::{DateTime, Utc};
 use entity::{
     account::{self, Status},
     entitlement, order,
     partner::Mode,
+    timer::TimerKind,
     transfer,
 };
 use sea_orm::{
@@ -57,7 +60,54 @@ impl Command for FreezeAccount {
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<account::Model> {
         let account = locked(ctx.tx, ctx.access_scope, self.account_id, LockType::Update).await?;
         require_active(&account)?;
-        set_status(ctx, account, Status::Frozen, Some(&self.reason), Event::AccountFrozen).await
+        set_status(ctx, account, Status::Frozen, Some(&self.reason), None, Event::AccountFrozen).await
+    }
+}
+
+/// Freezes an account because of a returned transfer, or extends its freeze: until a time, or until it is unfrozen.
+/// Does nothing for a closed account.
+pub async fn freeze(
+    ctx: &CommandContext<'_>,
+    account_id: Uuid,
+    reason: &str,
+    until: Option<DateTime<Utc>>,
+) -> Result<()> {
+    let account = locked(ctx.tx, ctx.access_scope, account_id, LockType::Update).await?;
+    let is_longer = account.frozen_until.is_some_and(|present| until.is_none_or(|until| present < until));
+    match account.status {
+        Status::Closed => return Ok(()),
+        Status::Frozen if !is_longer => return Ok(()),
+        Status::Active | Status::Frozen => {}
+    }
+    set_status(ctx, account, Status::Frozen, Some(reason), until, Event::AccountFrozen).await?;
+    if let Some(until) = until {
+        ctx.schedule::<EndFreeze>(account_id, until).await;
+    }
+    Ok(())
+}
+
+/// Makes a closed account frozen, because money of it came back. Does nothing for other accounts.
+pub async fn freeze_closed(ctx: &CommandContext<'_>, account_id: Uuid, reason: &str) -> Result<()> {
+    let account = locked(ctx.tx, ctx.access_scope, account_id, LockType::Update).await?;
+    if account.status == Status::Closed {
+        set_status(ctx, account, Status::Frozen, Some(reason), None, Event::AccountFrozen).await?;
+    }
+    Ok(())
+}
+
+/// Ends a freeze whose time is over. Does nothing if the account was unfrozen, or frozen for longer, meanwhile.
+pub struct EndFreeze;
+
+impl Due for EndFreeze {
+    const KIND: TimerKind = TimerKind::AccountUnfreeze;
+
+    async fn run(ctx: &CommandContext<'_>, account_id: Uuid) -> Result<()> {
+        let account = locked(ctx.tx, ctx.access_scope, account_id, LockType::Update).await?;
+        let is_over = account.frozen_until.is_some_and(|until| until <= ctx.now);
+        if account.status == Status::Frozen && is_over {
+            set_status(ctx, account, Status::Active, None, None, Event::AccountUnfrozen).await?;
+        }
+        Ok(())
     }
 }
 
@@ -74,7 +124,7 @@ impl Command for UnfreezeAccount {
                 Refusal::new(Code::AccountNotFrozen, "accountId", "The account is not frozen.").into()
             );
         }
-        set_status(ctx, account, Status::Active, None, Event::AccountUnfrozen).await
+        set_status(ctx, account, Status::Active, None, None, Event::AccountUnfrozen).await
     }
 }
 
@@ -95,7 +145,7 @@ impl Command for CloseAccount {
             require_active(&account)?;
         }
         require_empty(ctx, &account).await?;
-        set_status(ctx, account, Status::Closed, Some(&self.reason), Event::AccountClosed).await
+        set_status(ctx, account, Status::Closed, Some(&self.reason), None, Event::AccountClosed).await
     }
 }
 
@@ -128,7 +178,7 @@ async fn require_empty(ctx: &CommandContext<'_>, account: &account::Model) -> Re
     );
     let pending = transfer::Entity::find()
         .filter(transfer::Column::AccountId.eq(account.id))
-        .filter(transfer::Column::Status.eq(transfer::Status::Pending));
+        .filter(transfer::Entity::under_way());
     let unpaid = entitlement::Entity::find()
         .filter(entitlement::Column::AccountId.eq(account.id))
         .filter(entitlement::Column::Cash.gt(0_i64))
@@ -155,12 +205,13 @@ fn reason_data(account: &account::Model) -> AssociatedData {
     AssociatedData { column: REASON, row: account.id, partner: account.partner_id }
 }
 
-/// Changes the status, stores the reason and records the event.
+/// Changes the status, stores the reason and the end of a freeze, and records the event.
 async fn set_status(
     ctx: &CommandContext<'_>,
     account: account::Model,
     to: Status,
     reason: Option<&str>,
+    frozen_until: Option<DateTime<Utc>>,
     event: fn(AccountState) -> Event,
 ) -> Result<account::Model> {
     let sealed = reason
@@ -169,6 +220,7 @@ async fn set_status(
     let mut row: account::ActiveModel = account.into();
     row.status = Set(to);
     row.status_reason = Set(sealed);
+    row.frozen_until = Set(frozen_until);
     let account = row.update(ctx.tx).await?;
     ctx.record(event((&account).into())).await?;
     Ok(account)

@@ -109,6 +109,7 @@ impl Command for OpenAccount {
             lot_method: Set(LotMethod::Fifo),
             dividend_option: Set(DividendOption::Cash),
             settled_cash_only_until: Set(None),
+            frozen_until: Set(None),
             ..self.profile.columns()
         };
         let account = row.insert(ctx.tx).await?;

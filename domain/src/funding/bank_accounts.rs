@@ -1,6 +1,9 @@
-//! External bank accounts, which deposits are pulled from.
+//! External bank accounts, which deposits are pulled from and withdrawals are paid to.
 
-use super::routing_number::{AccountNumber, RoutingNumber};
+use super::{
+    routing_number::{AccountNumber, RoutingNumber},
+    transfers,
+};
 use crate::{
     Actor, Checks, Code, Refusal, Result, Scope, Visible,
     kernel::{
@@ -8,6 +11,7 @@ use crate::{
         app::App,
         audit_log,
         command::{Command, CommandContext},
+        db::WriteTransaction,
         events::Event,
         lists::Filter,
         pages::{Page, Slice},
@@ -76,6 +80,7 @@ impl Command for LinkBankAccount {
             is_default: false,
             linked_at: ctx.now,
             removed_at: None,
+            disabled_at: None,
         };
         bank_account::ActiveModel::from(bank_account.clone()).reset_all().insert(ctx.tx).await?;
         ctx.record(Event::BankAccountCreated((&bank_account).into())).await?;
@@ -110,6 +115,9 @@ impl Command for UpdateBankAccount {
         if let Some(nickname) = &self.nickname {
             bank_account.nickname = person::tidy(nickname);
         }
+        if self.is_default == Some(true) {
+            require_enabled(&before)?;
+        }
         bank_account.is_default = self.is_default.unwrap_or(before.is_default);
         if bank_account == before {
             return Ok(before);
@@ -141,7 +149,7 @@ pub struct RemoveBankAccount {
     pub bank_account_id: Uuid,
 }
 
-/// Removes a bank account. Requires scope `manage`. Refused while a transfer from or to it is pending. Only
+/// Removes a bank account. Requires scope `manage`. Refused while a transfer from or to it is under way. Only
 /// its earlier transfers still show it. Users who are not approved may remove theirs too.
 impl Command for RemoveBankAccount {
     const NAME: &'static str = "bank_account.remove";
@@ -153,9 +161,9 @@ impl Command for RemoveBankAccount {
         let (_, bank_account) = locked(ctx, self.bank_account_id).await?;
         let pending = transfer::Entity::find()
             .filter(transfer::Column::BankAccountId.eq(bank_account.id))
-            .filter(transfer::Column::Status.eq(transfer::Status::Pending));
+            .filter(transfer::Entity::under_way());
         if pending.one(ctx.tx).await?.is_some() {
-            let text = "A transfer from or to the bank account is pending. Try again once it has settled.";
+            let text = "A transfer from or to the bank account is under way. Try again once it has ended.";
             return Err(Refusal::new(Code::TransferPending, "bankAccountId", text).into());
         }
         let mut row: bank_account::ActiveModel = bank_account.into();
@@ -274,5 +282,37 @@ pub async fn of_users(
     let select = bank_account::Entity::by_id_within(access_scope, id)
         .filter(bank_account::Column::UserId.is_in(people))
         .lock(LockType::KeyShare);
-    select.one(connection).await?.ok_or_else(|| Refusal::not_found("bankAccountId").into())
+    let found = select.one(connection).await?.ok_or_else(|| Refusal::not_found("bankAccountId"))?;
+    require_enabled(&found)?;
+    Ok(found)
+}
+
+/// Refuses a bank account that a bank has disabled.
+fn require_enabled(bank_account: &bank_account::Model) -> Result<()> {
+    if bank_account.disabled_at.is_none() {
+        return Ok(());
+    }
+    let text = "A bank has returned a transfer of this bank account. Link another one.";
+    Err(Refusal::new(Code::BankAccountDisabled, "bankAccountId", text).into())
+}
+
+/// Returns whether a bank account can be used for transfers. It is not removed until the transaction ends.
+pub(super) async fn is_usable(tx: &WriteTransaction, id: Uuid) -> Result<bool> {
+    let found = bank_account::Entity::find_by_id(id).lock(LockType::KeyShare).one(tx).await?;
+    Ok(found.is_some_and(|found| found.disabled_at.is_none() && found.removed_at.is_none()))
+}
+
+/// Ends the use of a bank account, because a bank has returned a transfer; its transfers that were not sent fail. Does
+/// nothing if it has ended before.
+pub(super) async fn disable(ctx: &CommandContext<'_>, id: Uuid) -> Result<()> {
+    let select = bank_account::Entity::find_by_id(id)
+        .filter(bank_account::Column::DisabledAt.is_null())
+        .lock(LockType::Update);
+    let Some(found) = select.one(ctx.tx).await? else { return Ok(()) };
+    let mut row: bank_account::ActiveModel = found.into();
+    row.is_default = Set(false);
+    row.disabled_at = Set(Some(ctx.now));
+    let bank_account = row.update(ctx.tx).await?;
+    ctx.record(Event::BankAccountDisabled((&bank_account).into())).await?;
+    transfers::stop_unsent(ctx, id).await
 }

@@ -97,6 +97,18 @@ pub fn next_banking_day(day: NaiveDate) -> NaiveDate {
     nth_after(day, 1, is_banking_day)
 }
 
+/// Returns the n-th banking day strictly after a date.
+#[must_use]
+pub fn banking_day_after(day: NaiveDate, count: usize) -> NaiveDate {
+    nth_after(day, count, is_banking_day)
+}
+
+/// Returns the last second of a date in New York.
+#[must_use]
+pub fn end_of_new_york_day(day: NaiveDate) -> DateTime<Utc> {
+    at_new_york(day.checked_add_days(Days::new(1)).unwrap_or(NaiveDate::MAX), 0, 0) - TimeDelta::seconds(1)
+}
+
 /// Returns the first trading day strictly after a date.
 #[must_use]
 pub fn next_trading_day(day: NaiveDate) -> NaiveDate {

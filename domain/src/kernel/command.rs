@@ -20,6 +20,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use entity::{
     ledger_account::{self, LedgerKind},
     partner::{self, Mode},
+    timer::TimerKind,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
@@ -136,6 +137,11 @@ impl CommandContext<'_> {
     /// Schedules a change of `subject_id` at `due_at` by the partner's clock.
     pub async fn schedule<D: Due>(&self, subject_id: Uuid, due_at: DateTime<Utc>) {
         timers::schedule(self.tx, self.app.ids, self.partner.id, D::KIND, subject_id, due_at).await;
+    }
+
+    /// The same for a kind of change whose feature is in a later area.
+    pub async fn schedule_kind(&self, kind: TimerKind, subject_id: Uuid, due_at: DateTime<Utc>) {
+        timers::schedule(self.tx, self.app.ids, self.partner.id, kind, subject_id, due_at).await;
     }
 
     /// Cancels the scheduled changes of this kind of `subject_id`.

@@ -285,6 +285,18 @@ pub enum Code {
     OwnerOnly,
     /// A deposit or withdrawal is pending.
     TransferPending,
+    /// The transfer has ended or was sent to the bank, or is in another state that does not allow this.
+    TransferNotCancelable,
+    /// The bank cannot return the transfer in its state.
+    TransferNotReturnable,
+    /// A bank has returned a transfer, so the bank account is no longer used.
+    BankAccountDisabled,
+    /// A limit of the partner's settings would be exceeded.
+    LimitExceeded,
+    /// The account has less than the amount to withdraw.
+    InsufficientFunds,
+    /// The account owes money because a deposit was returned after it was spent.
+    BalanceOwed,
     /// The market is closed; orders are not accepted now.
     MarketClosed,
     /// The buying power is too low.
@@ -357,6 +369,12 @@ impl Code {
             Self::OwnershipImmutable => "OWNERSHIP_IMMUTABLE",
             Self::OwnerOnly => "OWNER_ONLY",
             Self::TransferPending => "TRANSFER_PENDING",
+            Self::TransferNotCancelable => "TRANSFER_NOT_CANCELABLE",
+            Self::TransferNotReturnable => "TRANSFER_NOT_RETURNABLE",
+            Self::BankAccountDisabled => "BANK_ACCOUNT_DISABLED",
+            Self::LimitExceeded => "LIMIT_EXCEEDED",
+            Self::InsufficientFunds => "INSUFFICIENT_FUNDS",
+            Self::BalanceOwed => "BALANCE_OWED",
             Self::MarketClosed => "MARKET_CLOSED",
             Self::InsufficientBuyingPower => "INSUFFICIENT_BUYING_POWER",
             Self::InsufficientPosition => "INSUFFICIENT_POSITION",

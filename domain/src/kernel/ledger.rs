@@ -7,7 +7,10 @@ mod accounts;
 mod changes;
 
 pub(super) use accounts::KnownAccounts;
-pub use accounts::{AccountId, AccountRef, Place, accounts, find, lock, lock_all, of_kinds};
+pub use accounts::{
+    AccountId, AccountRef, Place, accounts, find, is_opened, lock, lock_all, lock_opened, lock_units,
+    of_kinds,
+};
 pub(super) use changes::Changes;
 
 use super::{

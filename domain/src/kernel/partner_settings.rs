@@ -14,6 +14,16 @@ pub struct PartnerSettings {
     pub market_buy_buffer: Percent,
     /// Largest amount of one deposit.
     pub deposit_limit: Money,
+    /// Largest sum of the deposits into one account on one day in New York.
+    pub daily_deposit_limit: Money,
+    /// Largest sum of deposits of all accounts that may be spent before they have settled.
+    pub instant_limit: Money,
+    /// The same for one account.
+    pub account_instant_limit: Money,
+    /// Largest amount of one withdrawal.
+    pub withdrawal_limit: Money,
+    /// Largest sum of the withdrawals from one account on one day in New York.
+    pub daily_withdrawal_limit: Money,
     /// Prices from which the paper venue fills orders.
     pub fill_mode: FillMode,
     /// Part of a bar's volume that one order may take.
@@ -50,12 +60,22 @@ pub enum FillMode {
 impl PartnerSettings {
     /// Largest possible amount of a deposit: the amount field of an ACH entry has ten digits, in cents.
     pub const MAX_DEPOSIT: Money = Money::from_units(9_999_999_999);
+    /// Largest possible amount of a withdrawal, for the same reason.
+    pub const MAX_WITHDRAWAL: Money = Self::MAX_DEPOSIT;
+    /// Largest possible sum of a day, and of what may be spent before it has settled. As the limit of a day, it
+    /// limits nothing.
+    pub const MAX_DAILY: Money = Money::from_units(99_999_999_999_999);
     /// Largest possible buffer of a market order to buy.
     pub const MAX_BUFFER: Percent = Percent::from_units(2_000);
     /// Settings of a new partner.
     pub const DEFAULT: Self = Self {
         market_buy_buffer: Percent::from_units(300),
         deposit_limit: Self::MAX_DEPOSIT,
+        daily_deposit_limit: Self::MAX_DAILY,
+        instant_limit: Money::ZERO,
+        account_instant_limit: Money::ZERO,
+        withdrawal_limit: Self::MAX_WITHDRAWAL,
+        daily_withdrawal_limit: Self::MAX_DAILY,
         fill_mode: FillMode::Quotes,
         participation_cap: Percent::from_units(1_000),
         sec_fee: Rate::ZERO,
@@ -94,6 +114,16 @@ pub struct SettingsPatch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deposit_limit: Option<Money>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub daily_deposit_limit: Option<Money>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instant_limit: Option<Money>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account_instant_limit: Option<Money>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withdrawal_limit: Option<Money>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub daily_withdrawal_limit: Option<Money>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fill_mode: Option<FillMode>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub participation_cap: Option<Percent>,
@@ -124,6 +154,11 @@ impl SettingsPatch {
         Self {
             market_buy_buffer: self.market_buy_buffer.or(earlier.market_buy_buffer),
             deposit_limit: self.deposit_limit.or(earlier.deposit_limit),
+            daily_deposit_limit: self.daily_deposit_limit.or(earlier.daily_deposit_limit),
+            instant_limit: self.instant_limit.or(earlier.instant_limit),
+            account_instant_limit: self.account_instant_limit.or(earlier.account_instant_limit),
+            withdrawal_limit: self.withdrawal_limit.or(earlier.withdrawal_limit),
+            daily_withdrawal_limit: self.daily_withdrawal_limit.or(earlier.daily_withdrawal_limit),
             fill_mode: self.fill_mode.or(earlier.fill_mode),
             participation_cap: self.participation_cap.or(earlier.participation_cap),
             sec_fee: self.sec_fee.or(earlier.sec_fee),
@@ -139,6 +174,21 @@ impl SettingsPatch {
         }
         if let Some(limit) = self.deposit_limit {
             settings.deposit_limit = limit;
+        }
+        if let Some(limit) = self.daily_deposit_limit {
+            settings.daily_deposit_limit = limit;
+        }
+        if let Some(limit) = self.instant_limit {
+            settings.instant_limit = limit;
+        }
+        if let Some(limit) = self.account_instant_limit {
+            settings.account_instant_limit = limit;
+        }
+        if let Some(limit) = self.withdrawal_limit {
+            settings.withdrawal_limit = limit;
+        }
+        if let Some(limit) = self.daily_withdrawal_limit {
+            settings.daily_withdrawal_limit = limit;
         }
         if let Some(mode) = self.fill_mode {
             settings.fill_mode = mode;

@@ -116,6 +116,7 @@ mod derived;
 mod documents;
 mod entitlements;
 mod lots;
+mod transfers;
 
 /// Ledger movement, with the columns that the checks need.
 struct Movement {

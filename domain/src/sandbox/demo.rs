@@ -4,7 +4,7 @@ use crate::{
     Actor, Result,
     access::partners,
     accounts::{OpenAccount, Profile},
-    funding::{bank_accounts::LinkBankAccount, transfers::CreateDeposit},
+    funding::{bank_accounts::LinkBankAccount, deposits::CreateDeposit},
     kernel::{app::App, clock, command, scheduler},
     people::{
         applicants::{NewAddress, NewUser},
@@ -91,6 +91,7 @@ async fn create_history(
             account_id: account.id,
             bank_account_id: checking.id,
             amount: Money::from_units(500_000),
+            invest_when_settled: false,
         };
         command::execute(app, actor, None, deposit).await?;
     }

@@ -18,13 +18,14 @@ use uuid::Uuid;
 /// Cash and market value of an account at one time, in US dollars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Balance {
-    /// Settled and unsettled cash plus positions at their last price, without pending deposits.
+    /// Settled and unsettled cash plus positions at their last price, less what is owed; without pending deposits and
+    /// money that is set aside for withdrawals.
     pub total: Money,
-    /// Settled and unsettled cash less holds for orders.
+    /// Settled and unsettled cash less holds for orders; zero while money is owed.
     pub buying_power: Money,
     /// The same without unsettled cash, for accounts that are restricted to settled cash.
     pub settled_buying_power: Money,
-    /// Settled cash less holds for orders, never below zero.
+    /// Settled cash less holds for orders, never below zero; zero while money is owed.
     pub withdrawable: Money,
     /// Cash from settled deposits and trades. An instant deposit is not settled until its money has arrived.
     pub settled_cash: Money,
@@ -34,10 +35,20 @@ pub struct Balance {
     pub held_cash: Money,
     /// Deposits whose money has not arrived, which are not part of the total.
     pub pending_deposits: Money,
+    /// Money set aside for withdrawals that have not been paid, which is not part of the total.
+    pub pending_withdrawals: Money,
+    /// Money owed because a deposit was returned after it was spent.
+    pub owed: Money,
     pub at: DateTime<Utc>,
 }
 
-const KINDS: [LedgerKind; 3] = [LedgerKind::Cash, LedgerKind::Unsettled, LedgerKind::PendingDeposit];
+const KINDS: [LedgerKind; 5] = [
+    LedgerKind::Cash,
+    LedgerKind::Unsettled,
+    LedgerKind::PendingDeposit,
+    LedgerKind::PendingWithdrawal,
+    LedgerKind::Receivable,
+];
 
 /// Returns the balances of these accounts of one partner, at the current time of the partner's clock.
 pub async fn of_accounts(
@@ -85,11 +96,15 @@ fn balance(account: Uuid, cash: &[ledger_account::Model], positions: i64, at: Da
         cash.iter().filter(|row| row.owner_id == account && kinds.contains(&row.kind)).map(of).sum::<i64>()
     };
     let both = [LedgerKind::Cash, LedgerKind::Unsettled];
+    let owed = -sum(&[LedgerKind::Receivable], ledger_account::Model::balance);
+    let power = |kinds: &[LedgerKind]| {
+        Money::from_units(if owed > 0 { 0 } else { sum(kinds, ledger_account::Model::available) })
+    };
     Balance {
-        total: Money::from_units(sum(&both, ledger_account::Model::balance) + positions),
-        buying_power: Money::from_units(sum(&both, ledger_account::Model::available)),
-        settled_buying_power: Money::from_units(sum(&[LedgerKind::Cash], ledger_account::Model::available)),
-        withdrawable: Money::from_units(sum(&[LedgerKind::Cash], ledger_account::Model::available).max(0)),
+        total: Money::from_units(sum(&both, ledger_account::Model::balance) + positions - owed),
+        buying_power: power(&both),
+        settled_buying_power: power(&[LedgerKind::Cash]),
+        withdrawable: power(&[LedgerKind::Cash]).max(Money::ZERO),
         settled_cash: Money::from_units(sum(&[LedgerKind::Cash], ledger_account::Model::balance)),
         unsettled_cash: Money::from_units(sum(&[LedgerKind::Unsettled], ledger_account::Model::balance)),
         held_cash: Money::from_units(sum(&both, |row| row.held)),
@@ -97,6 +112,11 @@ fn balance(account: Uuid, cash: &[ledger_account::Model], positions: i64, at: Da
             &[LedgerKind::PendingDeposit],
             ledger_account::Model::balance,
         )),
+        pending_withdrawals: Money::from_units(sum(
+            &[LedgerKind::PendingWithdrawal],
+            ledger_account::Model::balance,
+        )),
+        owed: Money::from_units(owed),
         at,
     }
 }

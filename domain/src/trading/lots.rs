@@ -259,9 +259,13 @@ async fn open_lots(
         "SELECT tax_lot.*, position.id AS position_id, position.quantity AS position_quantity, position.cost_basis \
          AS position_basis, own.tax_treatment AS own_treatment, own.lot_method AS account_method, \
          other.tax_treatment AS lot_treatment, order_lot.place AS place, CASE WHEN tax_lot.is_unsettled THEN \
-         (SELECT max(fill.settles_at) FROM fill WHERE fill.account_id = tax_lot.account_id AND fill.settled_at IS \
-         NULL AND fill.side = 'sell' AND fill.traded_at <= tax_lot.opened_at) END AS funds_settle_at FROM account \
-         AS own JOIN account AS other ON {RELATED} JOIN tax_lot ON tax_lot.account_id = other.id JOIN position ON \
+         (SELECT max(funds.settles_at) FROM (SELECT fill.settles_at FROM fill WHERE fill.account_id = \
+         tax_lot.account_id AND fill.settled_at IS NULL AND fill.side = 'sell' AND fill.traded_at <= \
+         tax_lot.opened_at UNION ALL SELECT transfer.settles_at FROM transfer WHERE transfer.partner_id = \
+         tax_lot.partner_id AND transfer.account_id = tax_lot.account_id AND transfer.instant_amount > 0 AND \
+         transfer.status IN ('pending', 'submitted') AND transfer.presentments <= 1 AND transfer.created_at <= \
+         tax_lot.opened_at) AS funds) END AS funds_settle_at FROM account AS own JOIN account AS other ON \
+         {RELATED} JOIN tax_lot ON tax_lot.account_id = other.id JOIN position ON \
          position.account_id = tax_lot.account_id AND position.instrument_id = tax_lot.instrument_id LEFT JOIN \
          order_lot ON order_lot.order_id = $1 AND order_lot.lot_id = tax_lot.id WHERE own.id = $2 AND \
          tax_lot.instrument_id = $3 AND tax_lot.open_quantity > 0 AND (tax_lot.account_id = own.id OR \

@@ -31,14 +31,15 @@ use uuid::Uuid;
 mod decision;
 pub(super) mod fills;
 mod preview;
+pub mod raising;
 mod replacing;
 mod routing;
 pub mod state;
 pub(super) mod ticks;
 
-use decision::{CASH, Decision, View, cash_for, require_open, too_expensive, too_many, worth};
+use decision::{CASH, Decision, PAYING, View, cash_for, require_open, too_expensive, too_many, worth};
 
-pub use fills::SettleTrade;
+pub use fills::{SettleTrade, release_proceeds, unsettled_until, waiting};
 pub use preview::{Preview, preview};
 pub use replacing::ReplaceOrder;
 pub use routing::{ExpireOrder, RouteOrder};
@@ -154,7 +155,7 @@ impl PlaceOrder {
             None => accounts::only_one(ctx.tx, ctx.access_scope).await?,
         };
         let kinds = match self.side {
-            Side::Buy => &CASH[..],
+            Side::Buy => &PAYING[..],
             Side::Sell => &[],
         };
         let (account, cash) = accounts::usable_with_cash(ctx.tx, ctx.access_scope, account_id, kinds).await?;
@@ -230,6 +231,10 @@ impl Command for CancelOrder {
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<order::Model> {
         ctx.unschedule_all(self.order_id).await?;
         let mut working = locked(ctx, self.order_id).await?;
+        if working.order.withdrawal_id.is_some() {
+            let text = "The order sells shares for a withdrawal. Cancel the withdrawal.";
+            return Err(Refusal::new(Code::NotCancelable, "orderId", text).into());
+        }
         let ended = || Refusal::new(Code::NotCancelable, "orderId", "The order has already ended.");
         match Paper.cancel(ctx, &working.order).await? {
             CancelReply::Canceled => working.end(ctx, Status::Canceled, None).await?,

@@ -24,6 +24,16 @@ pub struct PartnerSettings {
     market_buy_buffer: Decimal,
     /// Largest amount of one deposit.
     deposit_limit: Money,
+    /// Largest sum of the deposits into one account on one day in New York.
+    daily_deposit_limit: Money,
+    /// Largest sum of deposits of all accounts together that may be spent before they have settled.
+    instant_limit: Money,
+    /// Largest sum of deposits into one account that may be spent before they have settled.
+    account_instant_limit: Money,
+    /// Largest amount of one withdrawal.
+    withdrawal_limit: Money,
+    /// Largest sum of the withdrawals from one account on one day in New York.
+    daily_withdrawal_limit: Money,
     /// Prices from which the paper venue fills orders.
     fill_mode: FillMode,
     /// Part of the volume of a bar that one order may take, in percent.
@@ -79,6 +89,11 @@ impl PartnerSettings {
         Ok(Self {
             market_buy_buffer: settings.market_buy_buffer.into(),
             deposit_limit: settings.deposit_limit.into(),
+            daily_deposit_limit: settings.daily_deposit_limit.into(),
+            instant_limit: settings.instant_limit.into(),
+            account_instant_limit: settings.account_instant_limit.into(),
+            withdrawal_limit: settings.withdrawal_limit.into(),
+            daily_withdrawal_limit: settings.daily_withdrawal_limit.into(),
             fill_mode: settings.fill_mode.into(),
             participation_cap: settings.participation_cap.into(),
             sec_fee_per_million: settings.sec_fee.into(),
@@ -100,6 +115,16 @@ pub struct PartnerSettingsChange {
     market_buy_buffer: Option<Decimal>,
     /// New largest amount of one deposit.
     deposit_limit: Option<Money>,
+    /// New largest sum of the deposits into one account on one day in New York.
+    daily_deposit_limit: Option<Money>,
+    /// New largest sum of deposits of all accounts together that may be spent before they have settled.
+    instant_limit: Option<Money>,
+    /// New largest sum of deposits into one account that may be spent before they have settled.
+    account_instant_limit: Option<Money>,
+    /// New largest amount of one withdrawal.
+    withdrawal_limit: Option<Money>,
+    /// New largest sum of the withdrawals from one account on one day in New York.
+    daily_withdrawal_limit: Option<Money>,
     /// New way in which the paper venue fills orders.
     fill_mode: Option<FillMode>,
     /// New part of the volume of a bar that one order may take, in percent.
@@ -121,6 +146,11 @@ impl From<Change> for PartnerSettingsChange {
             made_at: event.occurred_at.into(),
             market_buy_buffer: change.patch.market_buy_buffer.map(Decimal::from),
             deposit_limit: change.patch.deposit_limit.map(Money::from),
+            daily_deposit_limit: change.patch.daily_deposit_limit.map(Money::from),
+            instant_limit: change.patch.instant_limit.map(Money::from),
+            account_instant_limit: change.patch.account_instant_limit.map(Money::from),
+            withdrawal_limit: change.patch.withdrawal_limit.map(Money::from),
+            daily_withdrawal_limit: change.patch.daily_withdrawal_limit.map(Money::from),
             fill_mode: change.patch.fill_mode.map(FillMode::from),
             participation_cap: change.patch.participation_cap.map(Decimal::from),
             sec_fee_per_million: change.patch.sec_fee.map(Decimal::from),
@@ -138,6 +168,16 @@ pub struct PartnerSettingsPatch {
     market_buy_buffer: MaybeUndefined<Decimal>,
     /// Largest amount of one deposit; by default the most that an ACH entry can carry.
     deposit_limit: MaybeUndefined<MoneyInput>,
+    /// Largest sum of the deposits into one account on one day in New York; by default the highest possible.
+    daily_deposit_limit: MaybeUndefined<MoneyInput>,
+    /// Largest sum of deposits of all accounts together that may be spent before they have settled; 0 by default.
+    instant_limit: MaybeUndefined<MoneyInput>,
+    /// Largest sum of deposits into one account that may be spent before they have settled; 0 by default.
+    account_instant_limit: MaybeUndefined<MoneyInput>,
+    /// Largest amount of one withdrawal; by default the most that an ACH entry can carry.
+    withdrawal_limit: MaybeUndefined<MoneyInput>,
+    /// Largest sum of the withdrawals from one account on one day in New York; by default the highest possible.
+    daily_withdrawal_limit: MaybeUndefined<MoneyInput>,
     /// Prices from which the paper venue fills orders; quotes by default.
     fill_mode: MaybeUndefined<FillMode>,
     /// Part of the volume of a bar that one order may take, in percent above 0 up to 100; 10 by default.
@@ -163,6 +203,19 @@ fn rate(input: MaybeUndefined<Decimal>, field: &str) -> domain::Result<Option<Op
     }
 }
 
+/// Returns the new value of a limit, if it is to be changed.
+fn limit(
+    patch: MaybeUndefined<MoneyInput>,
+    default: entity::Money,
+    field: &str,
+) -> domain::Result<Option<entity::Money>> {
+    match patch {
+        MaybeUndefined::Undefined => Ok(None),
+        MaybeUndefined::Null => Ok(Some(default)),
+        MaybeUndefined::Value(limit) => limit.cents(field).map(Some),
+    }
+}
+
 #[mutations]
 impl PartnerSettingsMutation {
     /// Changes settings of the partner from now on or from a later time. A new buffer or limit does not
@@ -180,11 +233,27 @@ impl PartnerSettingsMutation {
             MaybeUndefined::Null => Some(Settings::DEFAULT.market_buy_buffer),
             MaybeUndefined::Value(buffer) => Some(buffer.amount("patch.marketBuyBuffer")?),
         };
-        let deposit_limit = match patch.deposit_limit {
-            MaybeUndefined::Undefined => None,
-            MaybeUndefined::Null => Some(Settings::DEFAULT.deposit_limit),
-            MaybeUndefined::Value(limit) => Some(limit.cents("patch.depositLimit")?),
-        };
+        let deposit_limit =
+            limit(patch.deposit_limit, Settings::DEFAULT.deposit_limit, "patch.depositLimit")?;
+        let daily_deposit_limit = limit(
+            patch.daily_deposit_limit,
+            Settings::DEFAULT.daily_deposit_limit,
+            "patch.dailyDepositLimit",
+        )?;
+        let instant_limit =
+            limit(patch.instant_limit, Settings::DEFAULT.instant_limit, "patch.instantLimit")?;
+        let account_instant_limit = limit(
+            patch.account_instant_limit,
+            Settings::DEFAULT.account_instant_limit,
+            "patch.accountInstantLimit",
+        )?;
+        let withdrawal_limit =
+            limit(patch.withdrawal_limit, Settings::DEFAULT.withdrawal_limit, "patch.withdrawalLimit")?;
+        let daily_withdrawal_limit = limit(
+            patch.daily_withdrawal_limit,
+            Settings::DEFAULT.daily_withdrawal_limit,
+            "patch.dailyWithdrawalLimit",
+        )?;
         let fill_mode = match patch.fill_mode {
             MaybeUndefined::Undefined => None,
             MaybeUndefined::Null => Some(Settings::DEFAULT.fill_mode),
@@ -212,6 +281,11 @@ impl PartnerSettingsMutation {
             patch: SettingsPatch {
                 market_buy_buffer,
                 deposit_limit,
+                daily_deposit_limit,
+                instant_limit,
+                account_instant_limit,
+                withdrawal_limit,
+                daily_withdrawal_limit,
                 fill_mode,
                 participation_cap,
                 sec_fee,

@@ -47,6 +47,18 @@ pub enum ErrorCode {
     OwnerOnly,
     /// A transfer from or to the bank account is pending.
     TransferPending,
+    /// The transfer has ended, or was already sent to the bank.
+    TransferNotCancelable,
+    /// The transfer has not been sent to the bank, or was already returned.
+    TransferNotReturnable,
+    /// A bank has returned a transfer for good, so the bank account is no longer used.
+    BankAccountDisabled,
+    /// The transfer would exceed a limit of the partner's settings.
+    LimitExceeded,
+    /// The account has less than the amount to withdraw.
+    InsufficientFunds,
+    /// The account owes money because a deposit was returned after it was spent. Deposit at least that much first.
+    BalanceOwed,
     /// The market is closed.
     MarketClosed,
     /// The buying power is too low.

@@ -145,7 +145,7 @@ nodes! {
     Position / position by AccountId => Position,
     SettlementViolation / settlement_violation by AccountId => SettlementViolation,
     TaxLot / tax_lot by AccountId => TaxLot,
-    Transfer / transfer by AccountId => Transfer,
+    Transfer / transfer by AccountId | BankAccountId => Transfer,
     User / user => User,
     ScreeningHit / screening_hit => WatchListHit,
     ;

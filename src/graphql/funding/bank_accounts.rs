@@ -1,19 +1,29 @@
 //! GraphQL types and mutations for external bank accounts.
 
-use crate::graphql::{
-    core::{breadth::One, ids::IdOf, scalars::DateTime},
-    people::users::User,
+use super::transfers::{Transfer, TransferFilter};
+use crate::{
+    graphql::{
+        core::{
+            breadth::{ListOf, One},
+            context::Viewpoint,
+            ids::IdOf,
+            pages::PageArgs,
+            scalars::DateTime,
+        },
+        people::users::User,
+    },
+    wire::Result,
 };
 use async_graphql::ID;
 use domain::funding::bank_accounts::{LinkBankAccount, RemoveBankAccount, UpdateBankAccount};
 use entity::bank_account;
 use macros::{breadth, mutations};
 
-/// External bank account that deposits are pulled from.
+/// External bank account that deposits are pulled from and withdrawals are paid to.
 #[derive(Clone)]
 pub struct BankAccount(pub bank_account::Model);
 
-/// External bank account that deposits are pulled from.
+/// External bank account that deposits are pulled from and withdrawals are paid to.
 #[breadth]
 impl BankAccount {
     /// Opaque identifier, the same in the GraphQL and REST APIs.
@@ -56,6 +66,22 @@ impl BankAccount {
     fn removed_at(&self) -> Option<DateTime> {
         self.0.removed_at.map(DateTime::from)
     }
+
+    /// Time when the bank account was disabled because a bank had returned a transfer; null unless it was. It then
+    /// takes part in no new transfer.
+    fn disabled_at(&self) -> Option<DateTime> {
+        self.0.disabled_at.map(DateTime::from)
+    }
+
+    /// Transfers from and to the bank account, newest first.
+    fn transfers(
+        &self,
+        view: &Viewpoint,
+        page: PageArgs,
+        #[graphql(desc = "Filter for the transfers.")] filter: Option<TransferFilter>,
+    ) -> Result<ListOf<Transfer>> {
+        ListOf::under(view, self.0.id, &page, filter.unwrap_or_default().conditions())
+    }
 }
 
 #[mutations]
@@ -97,7 +123,7 @@ impl BankAccountMutation {
         UpdateBankAccount { bank_account_id, nickname: None, is_default: Some(is_default) }
     }
 
-    /// Removes a bank account that has no pending transfer. Requires scope `manage`.
+    /// Removes a bank account that has no transfer under way. Requires scope `manage`.
     #[answers(bank_account: BankAccount = "The removed bank account. Null if the request was refused.")]
     fn bank_account_remove(bank_account_id: IdOf<BankAccount>) -> RemoveBankAccount;
 }

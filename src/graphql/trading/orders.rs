@@ -12,12 +12,13 @@ use crate::{
     graphql::{
         accounts::Account,
         core::{
-            breadth::{ListOf, One},
+            breadth::{ListOf, Maybe, One},
             context::Viewpoint,
             ids::IdOf,
             pages::PageArgs,
             scalars::{DateTime, Decimal, Money, MoneyInput},
         },
+        funding::transfers::Transfer,
     },
     wire::Result,
 };
@@ -130,14 +131,19 @@ impl Order {
         self.0.reject_code.map(OrderRejectCode::from)
     }
 
-    /// Whether the caller can cancel the order now.
+    /// Withdrawal that the shares are sold for. Null for an order that was placed on request.
+    fn withdrawal(&self) -> Maybe<Transfer> {
+        Maybe::of(self.0.withdrawal_id)
+    }
+
+    /// Whether the caller can cancel the order now. A sale for a withdrawal ends with the withdrawal.
     fn viewer_can_cancel(&self, view: &Viewpoint) -> bool {
-        self.0.status.is_open() && view.actor().may(Scope::Trade)
+        self.0.status.is_open() && self.0.withdrawal_id.is_none() && view.actor().may(Scope::Trade)
     }
 
     /// Whether the caller can replace the price or quantity of the order now.
     fn viewer_can_replace(&self, view: &Viewpoint) -> bool {
-        self.0.status.is_open() && view.actor().may(Scope::Trade)
+        self.0.status.is_open() && self.0.withdrawal_id.is_none() && view.actor().may(Scope::Trade)
     }
 
     /// Time when the order was placed, by the partner's clock.

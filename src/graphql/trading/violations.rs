@@ -41,7 +41,8 @@ impl SettlementViolation {
         self.0.occurred_at.into()
     }
 
-    /// Time when the money that bought the shares settles, before which they must not be sold.
+    /// Time when the money that bought the shares settles, before which they must not be sold. Of free-riding, when it
+    /// should have settled.
     fn funds_settle_at(&self) -> DateTime {
         self.0.funds_settle_at.into()
     }
@@ -53,4 +54,6 @@ impl SettlementViolation {
 pub enum SettlementViolationKind {
     /// Shares were sold before the proceeds that bought them had settled.
     GoodFaith,
+    /// Shares were sold whose purchase was paid with a deposit that the bank returned.
+    FreeRiding,
 }

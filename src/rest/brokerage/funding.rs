@@ -1,4 +1,6 @@
-//! Bank accounts and deposits.
+//! Bank accounts, deposits and withdrawals.
 
 pub mod bank_accounts;
 pub mod deposits;
+mod transfers;
+pub mod withdrawals;

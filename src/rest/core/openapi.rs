@@ -151,6 +151,9 @@ fn tag(path: &str) -> &str {
     if path.starts_with("/v1/kyc") {
         return "kyc";
     }
+    if path == "/v1/withdrawal" {
+        return "withdrawals";
+    }
     path.rsplit('/').find(|step| !step.is_empty() && !step.starts_with('{')).unwrap_or_default()
 }
 

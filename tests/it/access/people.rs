@@ -34,8 +34,9 @@ fn another_person(case: &Case) -> Outcome {
         "accountOpen" | "bankAccountLink" | "userUpdate" | "profileUpdate" | "userDataMail" => {
             NotFound("userId")
         }
-        "depositCreate" | "orderPlace" | "accountUpdate" => NotFound("accountId"),
+        "depositCreate" | "withdrawalCreate" | "orderPlace" | "accountUpdate" => NotFound("accountId"),
         "orderCancel" => NotFound("orderId"),
+        "transferCancel" => NotFound("transferId"),
         // The previous caller has registered the address; this user's own phone number is verified.
         "userSignUp" => Refused("EMAIL_TAKEN"),
         "passcodeSend" => Refused("PHONE_VERIFIED"),
@@ -385,7 +386,7 @@ on_both! {
                 ("GET", "/v1/users") => {
                     assert_eq!(answer.body["data"][0]["id"], json!(person.user_id), "{context}");
                 }
-                ("GET", "/v1/orders" | "/v1/deposits") => {
+                ("GET", "/v1/orders" | "/v1/deposits" | "/v1/withdrawals") => {
                     assert_eq!(answer.body["data"], json!([]), "{context}");
                 }
                 ("POST", "/v1/users" | "/v1/kyc") => assert_eq!(answer.status, 401, "{context}"),
@@ -416,7 +417,8 @@ on_both! {
         for (path, body, field) in [
             (format!("{user}/accounts"), account, "user_id"),
             (format!("{user}/bank_accounts"), bank, "user_id"),
-            ("/v1/deposits".to_owned(), deposit, "account_id"),
+            ("/v1/deposits".to_owned(), deposit.clone(), "account_id"),
+            ("/v1/withdrawal".to_owned(), deposit, "account_id"),
             ("/v1/orders".to_owned(), order, "account_id"),
         ] {
             let refused = send(app.anonymous("POST", &path).bearer_auth(&person.access).json(&body)).await;

@@ -215,6 +215,20 @@ on_both! {
             expected_on: "2026-07-13".parse().unwrap(),
             created_at: at,
             settled_at: None,
+            instant_amount: Money::ZERO,
+            invest_when_settled: false,
+            presentments: 0,
+            set_aside: Money::ZERO,
+            unsettled_aside: Money::ZERO,
+            unsettled_until: None,
+            may_be_lower: false,
+            submits_at: None,
+            settles_at: None,
+            submitted_at: None,
+            returned_at: None,
+            ended_at: None,
+            return_code: None,
+            failure: None,
         };
         let working = order::Model {
             id: app.app.ids.next(Kind::Order),
@@ -242,6 +256,7 @@ on_both! {
             canceled_at: None,
             failed_at: None,
             lot_method: None,
+            withdrawal_id: None,
         };
         // Neither the withdrawal nor the order has a balance or hold on the account.
         let close = json!({ "accountId": ada.account_id, "reason": "The user has moved away." });

@@ -317,7 +317,7 @@ on_both! {
         let deposit = app.gql(DEPOSIT_CREATE, json!({ "input": ada.deposit("d", "100.00") })).await;
         let transfer = text(&deposit.entity("depositCreate", "transfer")["id"]);
         let path = format!("/v1/bank_accounts/{}", ada.bank_account_id);
-        let message = "A transfer from or to the bank account is pending. Try again once it has settled.";
+        let message = "A transfer from or to the bank account is under way. Try again once it has ended.";
         let expected = json!({ "error": { "type": "invalid_request", "message": message } });
         answers(&app, "DELETE", &path, None, (402, expected)).await;
         let refused = refusal(&app, &app.key, REMOVE, json!({ "bankAccountId": ada.bank_account_id })).await;

@@ -160,7 +160,8 @@ on_both! {
                 200,
                 &json!({
                     "id": settled, "account_id": ada.account_id, "bank_account_id": ada.bank_account_id,
-                    "amount": "1000.00", "status": "settled",
+                    "amount": "1000.00", "status": "settled", "instant_amount": "0.00",
+                    "invest_when_settled": false, "last_return": null,
                     "expected_on": "2026-07-10", "created_at": "2026-07-09T16:00:00Z",
                     "settled_at": "2026-07-10T12:30:00Z",
                 })
@@ -198,8 +199,8 @@ on_both! {
         assert_eq!(ids(&app.get(next).await), [settled.as_str()]);
 
         for (parameters, message) in [
-            ("status=lost", "status must be all, pending or settled"),
-            ("status=", "status must be all, pending or settled"),
+            ("status=lost", "status must be all, pending, submitted, settled, returned, canceled or failed"),
+            ("status=", "status must be all, pending, submitted, settled, returned, canceled or failed"),
             ("account_id=nope", "account_id must be an id"),
             ("account_id=%00", "account_id must be an id"),
             ("limit=101", "limit must be a whole number from 0 to 100"),

@@ -2,6 +2,10 @@
 
 use crate::{
     compliance::kyc_documents::{applicant, documented},
+    funding::{
+        returns::{CANCEL, deposit, returned, settings, with_bank},
+        withdrawals::{id_of as id_in, withdraw},
+    },
     support::{Customer, ORDER_CANCEL, ORDER_PLACE, Options, TestApp, process},
 };
 use domain::kernel::secrets::{Secret, decrypt, encrypt, hmac_sha256};
@@ -77,7 +81,7 @@ async fn unaltered_records_pass_the_audit() {
              checked ledger holds and releases: 6\n\
              checked ledger accounts: 9\n\
              checked assets that sum to zero: 2\n\
-             checked events: 24\n\
+             checked events: 25\n\
              checked chains of events: 1\n\
              checked lines of the audit log: 13\n\
              checked signed heads of chains: 2\n\
@@ -137,7 +141,7 @@ const ALTERATIONS: &[Alteration] = &[
         "event",
         NEWEST_EVENT,
         None,
-        "the head of the events of partner {partner} counts 24, but the last one is number 23",
+        "the head of the events of partner {partner} counts 25, but the last one is number 24",
     ),
     (
         "audit_log",
@@ -300,50 +304,159 @@ const ALTERATIONS: &[Alteration] = &[
 async fn every_altered_row_is_detected() {
     for app in TestApp::each_with(Options { without_timers: true, ..Options::default() }).await {
         some_history(&app).await;
-        let db = intruder(&app).await;
-        for (table, which, change, words) in ALTERATIONS {
-            let (key, place) = if *table == "chain_head" {
-                ("partner_id", format!(" AND {which}"))
-            } else {
-                ("id", String::new())
-            };
-            let id = id_of(&db, table, key, which).await;
-            let literal = if db.get_database_backend() == DbBackend::Postgres {
-                format!("'{id}'")
-            } else {
-                format!("x'{}'", id.simple())
-            };
-            let copies = [("saved", *table), ("saved_heads", "chain_head")];
-            for (copy, of) in copies {
-                db.execute_unprepared(&format!("CREATE TABLE {copy} AS SELECT * FROM {of}")).await.unwrap();
-            }
-            let row = format!(
-                "{table} {}WHERE {key} = {literal}{place}",
-                change.map(|change| format!("SET {change} ")).unwrap_or_default()
-            );
-            let change =
-                if change.is_some() { format!("UPDATE {row}") } else { format!("DELETE FROM {row}") };
-            assert_eq!(db.execute_unprepared(&change).await.unwrap().rows_affected(), 1, "{change}");
-            // Rows that look unsealed are sealed before the audit reads them.
-            app.app.sequencer.caught_up().await;
-            let wrong = app.audit().await.wrong.unwrap_or_else(|| panic!("{change} went unnoticed"));
-            let words =
-                words.replace("{id}", &id.to_string()).replace("{partner}", &app.partner.id.to_string());
-            assert!(wrong.starts_with(&words), "{change}: {wrong}");
-            let output = process::run(&app.database_url, &["audit"]);
-            let printed = String::from_utf8(output.stdout).unwrap();
-            assert!(
-                printed.ends_with(&format!("\nWRONG: {wrong}\n")) && printed.starts_with("checked "),
-                "{change}: {printed}"
-            );
-            assert_eq!(output.status.code(), Some(1));
-            for (copy, of) in copies {
-                db.execute_unprepared(&format!("DELETE FROM {of}")).await.unwrap();
-                db.execute_unprepared(&format!("INSERT INTO {of} SELECT * FROM {copy}")).await.unwrap();
-                db.execute_unprepared(&format!("DROP TABLE {copy}")).await.unwrap();
-            }
-            assert_eq!(app.audit().await.wrong, None, "after {change} was undone");
+        are_detected(&app, ALTERATIONS).await;
+    }
+}
+
+/// Alters a row, expects the audit to detect it, and restores it, for each alteration.
+async fn are_detected(app: &TestApp, alterations: &[Alteration]) {
+    let db = intruder(app).await;
+    for (table, which, change, words) in alterations {
+        let (key, place) = if *table == "chain_head" {
+            ("partner_id", format!(" AND {which}"))
+        } else {
+            ("id", String::new())
+        };
+        let id = id_of(&db, table, key, which).await;
+        let literal = if db.get_database_backend() == DbBackend::Postgres {
+            format!("'{id}'")
+        } else {
+            format!("x'{}'", id.simple())
+        };
+        let copies = [("saved", *table), ("saved_heads", "chain_head")];
+        for (copy, of) in copies {
+            db.execute_unprepared(&format!("CREATE TABLE {copy} AS SELECT * FROM {of}")).await.unwrap();
         }
+        let row = format!(
+            "{table} {}WHERE {key} = {literal}{place}",
+            change.map(|change| format!("SET {change} ")).unwrap_or_default()
+        );
+        let change = if change.is_some() { format!("UPDATE {row}") } else { format!("DELETE FROM {row}") };
+        assert_eq!(db.execute_unprepared(&change).await.unwrap().rows_affected(), 1, "{change}");
+        // Rows that look unsealed are sealed before the audit reads them.
+        app.app.sequencer.caught_up().await;
+        let wrong = app.audit().await.wrong.unwrap_or_else(|| panic!("{change} went unnoticed"));
+        let words = words.replace("{id}", &id.to_string()).replace("{partner}", &app.partner.id.to_string());
+        assert!(wrong.starts_with(&words), "{change}: {wrong}");
+        let output = process::run(&app.database_url, &["audit"]);
+        let printed = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            printed.ends_with(&format!("\nWRONG: {wrong}\n")) && printed.starts_with("checked "),
+            "{change}: {printed}"
+        );
+        assert_eq!(output.status.code(), Some(1));
+        for (copy, of) in copies {
+            db.execute_unprepared(&format!("DELETE FROM {of}")).await.unwrap();
+            db.execute_unprepared(&format!("INSERT INTO {of} SELECT * FROM {copy}")).await.unwrap();
+            db.execute_unprepared(&format!("DROP TABLE {copy}")).await.unwrap();
+        }
+        assert_eq!(app.audit().await.wrong, None, "after {change} was undone");
+    }
+}
+
+/// Creates transfers in every state, told apart by their amounts.
+async fn transfers_in_every_state(app: &TestApp) {
+    let ada = app.funded_customer("Ada", "1000.00").await;
+    app.quote("VTI", "100.00", "100.00").await;
+    app.gql(ORDER_PLACE, json!({ "input": ada.order("buy", "BUY", "VTI", "5") }))
+        .await
+        .entity("orderPlace", "order");
+    app.gql(TICK, json!({})).await.data();
+    withdraw(app, &ada, "completed", "50.00").await;
+    let returned_withdrawal = id_in(&withdraw(app, &ada, "returned", "60.00").await);
+    let canceled_withdrawal = id_in(&withdraw(app, &ada, "canceled", "70.00").await);
+    let canceled_deposit = deposit(app, &ada, "canceled-deposit", "20.00").await;
+    let returned_deposit = deposit(app, &ada, "returned-deposit", "30.00").await;
+    for id in [canceled_withdrawal, canceled_deposit] {
+        let input = json!({ "input": { "idempotencyKey": id, "transferId": id } });
+        app.gql(CANCEL, input).await.entity("transferCancel", "transfer");
+    }
+    app.advance_to("2026-07-16T15:00:00Z").await;
+    returned(app, &returned_withdrawal, "R23").await;
+    returned(app, &returned_deposit, "R06").await;
+    let limit = json!({ "amount": "300" });
+    settings(app, json!({ "instantLimit": limit, "accountInstantLimit": limit })).await;
+    deposit(app, &ada, "submitted-deposit", "25.00").await;
+    withdraw(app, &ada, "submitted", "40.00").await;
+    app.advance_to("2026-07-17T04:00:00Z").await;
+    withdraw(app, &ada, "awaiting", "600.00").await;
+    app.advance_to("2026-07-17T04:00:01Z").await;
+    deposit(app, &ada, "pending-deposit", "15.00").await;
+    withdraw(app, &ada, "pending", "80.00").await;
+    let other = with_bank(app, &ada, "4327849999").await;
+    let lost = deposit(app, &other, "lost-deposit", "11.00").await;
+    deposit(app, &other, "failed-deposit", "12.00").await;
+    returned(app, &lost, "R02").await;
+    app.app.sequencer.caught_up().await;
+}
+
+const WRONG_STATUS: &str = "transfer {id} has a status that does not match its events and the ledger";
+
+const ALTERED_TRANSFERS: &[Alteration] = &[
+    (
+        "transfer",
+        "amount = 2500 AND status = 'submitted'",
+        Some("amount = amount + 1"),
+        "transfer {id} has amount 25.01, its ledger movements sum to 25.00",
+    ),
+    (
+        "transfer",
+        "amount = 2500",
+        Some("instant_amount = instant_amount - 1"),
+        "transfer {id} made another amount available at once",
+    ),
+    ("transfer", "amount = 2500", Some("status = 'pending'"), WRONG_STATUS),
+    ("transfer", "amount = 2500", Some("status = 'settled', settled_at = created_at"), WRONG_STATUS),
+    ("transfer", "amount = 2500", Some("status = 'canceled', ended_at = created_at"), WRONG_STATUS),
+    ("transfer", "amount = 2000 AND status = 'canceled'", Some("status = 'pending'"), "ledger_account "),
+    ("transfer", "amount = 2000", Some("status = 'failed'"), WRONG_STATUS),
+    ("transfer", "amount = 2000", Some("ended_at = NULL"), WRONG_STATUS),
+    ("transfer", "amount = 3000 AND status = 'returned'", Some("status = 'settled'"), WRONG_STATUS),
+    ("transfer", "amount = 3000", Some("returned_at = NULL"), WRONG_STATUS),
+    ("transfer", "amount = 1500 AND status = 'pending'", Some("status = 'submitted'"), WRONG_STATUS),
+    ("transfer", "amount = 1500", None, "ledger_account "),
+    ("transfer", "amount = 1200 AND status = 'failed'", Some("status = 'canceled'"), WRONG_STATUS),
+    ("transfer", "amount = 1200", Some("ended_at = NULL"), WRONG_STATUS),
+    (
+        "transfer",
+        "amount = 8000",
+        Some("unsettled_aside = set_aside + 1"),
+        "transfer {id} sets 0.00 aside, 0.01 of it unsettled",
+    ),
+    ("fill", "set_aside > 0", Some("set_aside = set_aside - 1"), "transfer "),
+    (
+        "transfer",
+        "amount = 5000 AND status = 'completed'",
+        Some("set_aside = set_aside - 1"),
+        "transfer {id} sets 49.99 of 50.00 aside, its ledger movements sum to 50.00",
+    ),
+    (
+        "transfer",
+        "amount = 5000",
+        Some("amount = amount - 1"),
+        "transfer {id} sets 50.00 of 49.99 aside, its ledger movements sum to 50.00",
+    ),
+    ("transfer", "amount = 5000", Some("status = 'returned'"), WRONG_STATUS),
+    ("transfer", "amount = 5000", Some("settled_at = NULL"), WRONG_STATUS),
+    ("transfer", "amount = 6000 AND status = 'returned'", Some("status = 'completed'"), WRONG_STATUS),
+    ("transfer", "amount = 7000 AND status = 'canceled'", Some("status = 'failed'"), WRONG_STATUS),
+    ("transfer", "amount = 4000 AND status = 'submitted'", Some("status = 'pending'"), WRONG_STATUS),
+    ("transfer", "amount = 4000", Some("status = 'awaiting_settlement'"), WRONG_STATUS),
+    (
+        "transfer",
+        "amount = 60000 AND status = 'awaiting_settlement'",
+        Some("set_aside = set_aside + 1"),
+        "transfer {id} sets 600.01 of 600.00 aside, its ledger movements sum to 600.00",
+    ),
+    ("transfer", "amount = 60000", Some("status = 'submitted'"), WRONG_STATUS),
+    ("orders", "withdrawal_id IS NOT NULL", Some("withdrawal_id = NULL"), "transfer "),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_altered_transfer_is_detected() {
+    for app in TestApp::each_with(Options { without_timers: true, ..Options::default() }).await {
+        transfers_in_every_state(&app).await;
+        are_detected(&app, ALTERED_TRANSFERS).await;
     }
 }
 
@@ -428,7 +541,7 @@ async fn chain_heads_of_an_older_database_are_signed_once() {
         let heads = chain_head::Entity::find().all(&db).await.unwrap();
         let counts: Vec<i64> =
             heads.iter().filter(|head| head.partner_id == app.partner.id).map(|head| head.sealed).collect();
-        assert_eq!(counts.iter().sum::<i64>(), 37);
+        assert_eq!(counts.iter().sum::<i64>(), 38);
         app.gql(TICK, json!({})).await.data();
         app.app.sequencer.caught_up().await;
         assert_eq!(app.audit().await.wrong, None);

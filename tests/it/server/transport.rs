@@ -247,6 +247,7 @@ on_both! {
                 "ACCOUNT_CREATED",
                 "BANK_ACCOUNT_CREATED",
                 "DEPOSIT_PENDING",
+                "DEPOSIT_SUBMITTED",
                 "DEPOSIT_SETTLED",
                 "SANDBOX_CLOCK_CHANGED",
             ]

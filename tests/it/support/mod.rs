@@ -644,6 +644,9 @@ pub const BANK_ACCOUNT_LINK: &str =
 pub const DEPOSIT_CREATE: &str = "mutation($input: DepositCreateInput!) { depositCreate(input: $input) {
     transfer { id status direction amount { amount currency } expectedOn settledAt createdAt } userErrors { \
     code path message } } }";
+pub const WITHDRAWAL_CREATE: &str = "mutation($input: WithdrawalCreateInput!) { withdrawalCreate(input: $input) {
+    transfer { id status amount { amount } expectedOn mayBeLower paidAmount { amount } } userErrors { code path \
+    message } } }";
 pub const ORDER_PLACE: &str = "mutation($input: OrderPlaceInput!) { orderPlace(input: $input) {
     order { id status side type quantity filledQuantity filledAveragePrice { amount } viewerCanCancel \
     submittedAt instrument { symbol } }

@@ -319,6 +319,7 @@ async fn due_actions_happen_in_order_at_their_own_times() {
             .collect();
         let (friday, monday, tuesday) =
             ("2026-07-10T16:00:00+00:00", "2026-07-13T12:30:00+00:00", "2026-07-14T16:00:00+00:00");
+        let night = "2026-07-11T03:59:59+00:00";
         let trade = recorded[5].2;
         let account = customer.account_id.parse().unwrap();
         let expected = [
@@ -329,9 +330,11 @@ async fn due_actions_happen_in_order_at_their_own_times() {
             ("order.filled", friday, order.parse().unwrap()),
             ("trade.confirmed", friday, trade),
             ("position.changed", friday, account),
+            ("deposit.submitted", night, deposits[0].parse().unwrap()),
+            ("deposit.submitted", night, deposits[1].parse().unwrap()),
+            ("trade.settled", monday, trade),
             ("deposit.settled", monday, deposits[0].parse().unwrap()),
             ("deposit.settled", monday, deposits[1].parse().unwrap()),
-            ("trade.settled", monday, trade),
             ("sandbox.clock_changed", tuesday, app.partner.id),
         ];
         assert_eq!(
@@ -419,7 +422,7 @@ async fn the_same_seed_and_commands_give_the_same_events() {
                 .await
                 .unwrap();
             let prices: Vec<_> = orders.iter().map(|order| order.filled_average_price.unwrap()).collect();
-            assert_eq!((story.len(), prices.len()), (33, 4), "{story:#?}");
+            assert_eq!((story.len(), prices.len()), (34, 4), "{story:#?}");
             stories.push((story, prices));
         }
         assert_eq!(stories[0], stories[1]);

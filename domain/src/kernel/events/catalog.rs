@@ -183,12 +183,38 @@ events! {
         bank_account: BankAccountState,
         default: bool,
     } about BankAccount by bank_account,
+    /// A bank account is no longer used, because a bank has returned a transfer.
+    "bank_account.disabled" BankAccountDisabled(BankAccountState) about BankAccount,
     /// A bank account was removed.
     "bank_account.deleted" BankAccountDeleted(BankAccountState) about BankAccount,
     /// A deposit was created.
     "deposit.pending" DepositPending(TransferState) begins Transfer,
+    /// A deposit was sent to the bank.
+    "deposit.submitted" DepositSubmitted(TransferState) about Transfer,
     /// A deposit settled; its money is available as cash.
     "deposit.settled" DepositSettled(TransferState) about Transfer,
+    /// The bank returned a deposit; its money was taken back.
+    "deposit.returned" DepositReturned(TransferState) about Transfer,
+    /// A deposit was canceled before it was sent to the bank.
+    "deposit.canceled" DepositCanceled(TransferState) about Transfer,
+    /// A deposit could not be sent to the bank.
+    "deposit.failed" DepositFailed(TransferState) about Transfer,
+    /// A withdrawal was created; the cash that it takes is set aside.
+    "withdrawal.pending" WithdrawalPending(TransferState) begins Transfer,
+    /// Shares are being sold for a withdrawal.
+    "withdrawal.selling" WithdrawalSelling(TransferState) about Transfer,
+    /// The money of a withdrawal is set aside, but some of its sales have not settled.
+    "withdrawal.awaiting_settlement" WithdrawalAwaitingSettlement(TransferState) about Transfer,
+    /// A withdrawal was sent to the bank.
+    "withdrawal.submitted" WithdrawalSubmitted(TransferState) about Transfer,
+    /// A withdrawal is in the bank account.
+    "withdrawal.completed" WithdrawalCompleted(TransferState) about Transfer,
+    /// The bank returned a withdrawal; its money is cash again.
+    "withdrawal.returned" WithdrawalReturned(TransferState) about Transfer,
+    /// A withdrawal was canceled before it was sent to the bank; its money is cash again.
+    "withdrawal.canceled" WithdrawalCanceled(TransferState) about Transfer,
+    /// A withdrawal failed before it was sent to the bank; its money is cash again.
+    "withdrawal.failed" WithdrawalFailed(TransferState) about Transfer,
     /// An order was accepted; its cash or shares are held.
     "order.accepted" OrderAccepted(OrderState) begins Order,
     /// An order was sent to the venue.

@@ -94,6 +94,15 @@ pub struct TransferState {
     pub account_id: Uuid,
     pub amount: Money,
     pub status: transfer::Status,
+    /// Why the bank returned it; absent unless it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub return_code: Option<transfer::ReturnCode>,
+    /// Why it failed; absent unless it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<transfer::Failure>,
+    /// What a withdrawal pays, once that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paid: Option<Money>,
 }
 
 impl From<&transfer::Model> for TransferState {
@@ -103,6 +112,9 @@ impl From<&transfer::Model> for TransferState {
             account_id: transfer.account_id,
             amount: transfer.amount,
             status: transfer.status,
+            return_code: transfer.return_code.filter(|_| transfer.status == transfer::Status::Returned),
+            failure: transfer.failure,
+            paid: transfer.paid(),
         }
     }
 }

@@ -52,7 +52,14 @@ impl<'a> From<&'a ledger_account::Model> for AccountRef<'a> {
 /// Whether accounts of this kind may not be overdrawn: a user's cash, proceeds and shares never go below
 /// their holds.
 const fn forbids_overdraft(kind: LedgerKind) -> bool {
-    matches!(kind, LedgerKind::Cash | LedgerKind::Unsettled | LedgerKind::PendingDeposit | LedgerKind::Units)
+    matches!(
+        kind,
+        LedgerKind::Cash
+            | LedgerKind::Unsettled
+            | LedgerKind::PendingDeposit
+            | LedgerKind::PendingWithdrawal
+            | LedgerKind::Units
+    )
 }
 
 fn is_at(row: &ledger_account::Model, (owner_id, kind, asset): &Place<'_>) -> bool {
@@ -184,19 +191,42 @@ pub async fn find(
     Ok(ledger_account::Entity::find().filter(at(&[(owner_id, kind, asset)])).one(connection).await?)
 }
 
+/// Returns whether the owner's dollar account of this kind has been opened, whatever its balance. Does not write what
+/// was handed over to the transaction.
+pub async fn is_opened(tx: &WriteTransaction, owner_id: Uuid, kind: LedgerKind) -> Result<bool> {
+    Ok(find(&tx.past_pending(), owner_id, kind, USD).await?.is_some())
+}
+
 /// Locks and returns the owner's dollar accounts of these kinds; the lock lasts until the transaction ends.
 pub async fn lock<const N: usize>(
     tx: &WriteTransaction,
     owner_id: Uuid,
     kinds: [LedgerKind; N],
 ) -> Result<[ledger_account::Model; N]> {
-    let rows = ledger_account::Entity::find()
+    of_kinds(&lock_opened(tx, owner_id, kinds).await?, kinds)
+}
+
+/// Locks and returns the owner's accounts of shares; the lock lasts until the transaction ends.
+pub async fn lock_units(tx: &WriteTransaction, owner_id: Uuid) -> Result<Vec<ledger_account::Model>> {
+    let select = ledger_account::Entity::find()
+        .filter(Column::OwnerId.eq(owner_id))
+        .filter(Column::Kind.eq(LedgerKind::Units))
+        .order_by_asc(Column::Id)
+        .lock(LockType::NoKeyUpdate);
+    Ok(select.all(tx).await?)
+}
+
+/// Locks and returns those of the owner's dollar accounts of these kinds that have been opened, in any order.
+pub async fn lock_opened<const N: usize>(
+    tx: &WriteTransaction,
+    owner_id: Uuid,
+    kinds: [LedgerKind; N],
+) -> Result<Vec<ledger_account::Model>> {
+    let select = ledger_account::Entity::find()
         .filter(at(&kinds.map(|kind| (owner_id, kind, USD))))
         .order_by_asc(Column::Id)
-        .lock(LockType::NoKeyUpdate)
-        .all(tx)
-        .await?;
-    of_kinds(&rows, kinds)
+        .lock(LockType::NoKeyUpdate);
+    Ok(select.all(tx).await?)
 }
 
 /// Returns the rows of these kinds, in this order.

@@ -27,10 +27,22 @@ pub(super) struct Cause {
 /// Causes by subject id and event type, oldest first.
 pub(super) type Causes = HashMap<(Uuid, EventType), Vec<Cause>>;
 
-const CAUSES: [EventType; 6] = [
+const CAUSES: [EventType; 18] = [
     EventType::CorporateActionApplied,
     EventType::DepositPending,
+    EventType::DepositSubmitted,
     EventType::DepositSettled,
+    EventType::DepositReturned,
+    EventType::DepositCanceled,
+    EventType::DepositFailed,
+    EventType::WithdrawalPending,
+    EventType::WithdrawalSelling,
+    EventType::WithdrawalAwaitingSettlement,
+    EventType::WithdrawalSubmitted,
+    EventType::WithdrawalCompleted,
+    EventType::WithdrawalReturned,
+    EventType::WithdrawalCanceled,
+    EventType::WithdrawalFailed,
     EventType::OrderPartiallyFilled,
     EventType::OrderFilled,
     EventType::TradeSettled,

@@ -1,4 +1,4 @@
-//! Checks of columns that are derived from the ledger: transfers, orders and fills; and of the sums of positions.
+//! Checks of columns that are derived from the ledger: orders and fills; and of the sums of positions.
 
 use super::{AccountBalance, AccountBalances, Audit, ByCause, Movement, PAGE, chains::Causes, lots::Total};
 use crate::{Result, kernel::events::EventType, trading::orders::state::Filled};
@@ -8,7 +8,6 @@ use entity::{
     ledger_account::LedgerKind,
     order::{self, Side},
     position,
-    transfer::{self, Direction, Status},
 };
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use std::collections::HashMap;
@@ -16,9 +15,9 @@ use uuid::Uuid;
 
 /// Ledger movements and accounts, with the events that caused the movements.
 pub(super) struct Books<'a> {
-    movements: &'a ByCause,
-    accounts: &'a AccountBalances,
-    causes: &'a Causes,
+    pub movements: &'a ByCause,
+    pub accounts: &'a AccountBalances,
+    pub causes: &'a Causes,
 }
 
 impl Books<'_> {
@@ -37,7 +36,7 @@ impl Books<'_> {
     }
 
     /// Returns the same total for all events of one type about a subject.
-    pub(super) fn moved(
+    pub fn moved(
         &self,
         subject: Uuid,
         event_type: EventType,
@@ -47,7 +46,7 @@ impl Books<'_> {
         events.map(|cause| self.moved_by(cause.event, &matches)).fold(0, i64::saturating_add)
     }
 
-    fn happened(&self, subject: Uuid, event_type: EventType) -> bool {
+    pub fn happened(&self, subject: Uuid, event_type: EventType) -> bool {
         self.causes.contains_key(&(subject, event_type))
     }
 }
@@ -79,57 +78,6 @@ impl<C: ConnectionTrait> Audit<'_, C> {
         self.orders(&trades).await?;
         let lots = self.lots(&trades).await?;
         self.positions(accounts, lots).await
-    }
-
-    /// Checks each transfer against the movements of its events, and the pending balance of each account
-    /// against its pending transfers.
-    async fn transfers(&mut self, books: &Books<'_>) -> Result<()> {
-        let mut expected: HashMap<Uuid, i64> = HashMap::new();
-        let rows = walk!(self, transfer, row => {
-            if row.status == Status::Pending {
-                let sum = expected.entry(row.account_id).or_default();
-                *sum = sum.saturating_add(row.amount.units());
-            }
-            if row.direction == Direction::Deposit {
-                self.deposit(books, &row);
-            }
-        });
-        let pending = |account: &&AccountBalance| account.kind == LedgerKind::PendingDeposit;
-        for (id, account) in books.accounts.iter().filter(|(_, account)| pending(account)) {
-            let expected = expected.remove(&account.owner).unwrap_or(0);
-            if account.balance != expected {
-                self.wrong(format!(
-                    "ledger_account {id} has balance {}, its pending transfers sum to {expected}",
-                    account.balance
-                ));
-            }
-        }
-        self.report.checked.push(("transfers", rows));
-        Ok(())
-    }
-
-    fn deposit(&mut self, books: &Books<'_>, row: &transfer::Model) {
-        let is_own = |credit: &AccountBalance, kind| credit.kind == kind && credit.owner == row.account_id;
-        let announced = books
-            .moved(row.id, EventType::DepositPending, |_, credit| is_own(credit, LedgerKind::PendingDeposit));
-        if announced != row.amount.units() {
-            self.wrong(format!(
-                "transfer {} has amount {}, its ledger movements sum to {}",
-                row.id,
-                row.amount,
-                Money::from_units(announced)
-            ));
-        }
-        let arrived = books.moved(row.id, EventType::DepositSettled, |debit, credit| {
-            debit.kind == LedgerKind::PendingDeposit && is_own(credit, LedgerKind::Cash)
-        });
-        let due = if row.status == Status::Settled { row.amount.units() } else { 0 };
-        if arrived != due || (row.status == Status::Settled) != row.settled_at.is_some() {
-            self.wrong(format!(
-                "transfer {} has a status that does not match its events and the ledger",
-                row.id
-            ));
-        }
     }
 
     /// Checks each fill against the movements of its event, and its amount against its price. Returns all fills

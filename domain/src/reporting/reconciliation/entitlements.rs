@@ -34,7 +34,12 @@ impl<C: ConnectionTrait> Audit<'_, C> {
             let moved = |kind: LedgerKind| {
                 let is_own = |account: &AccountBalance| account.kind == kind && account.owner == row.account_id;
                 let event = EventType::CorporateActionApplied;
-                let debited = books.moved(row.id, event, |debit, _| is_own(debit));
+                // The cash may have repaid at once what the account owed.
+                let is_left =
+                    |debit: &AccountBalance, credit: &AccountBalance| {
+                        is_own(debit) && credit.kind != LedgerKind::Receivable
+                    };
+                let debited = books.moved(row.id, event, is_left);
                 books.moved(row.id, event, |_, credit| is_own(credit)).saturating_sub(debited)
             };
             let due = if row.applied_at.is_some() { row.cash.units() } else { 0 };

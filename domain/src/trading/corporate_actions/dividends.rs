@@ -9,7 +9,7 @@ use crate::{
         ledger::{Entry, USD},
         scheduler::Due,
     },
-    trading::{lots::LotChoice, market, orders::PlaceOrder},
+    trading::{lots::LotChoice, market, orders::PlaceOrder, receivables},
 };
 use chrono::{DateTime, NaiveDate, Utc};
 use entity::{
@@ -28,7 +28,7 @@ pub(super) fn paid_at(day: NaiveDate) -> DateTime<Utc> {
 }
 
 /// Pays a dividend into the cash of its account, even if the account is frozen, and schedules its reinvestment if the
-/// account reinvests dividends. Does nothing if it was paid.
+/// account reinvests dividends. It repays first what the account owes. Does nothing if it was paid.
 pub struct PayDividend;
 
 impl Due for PayDividend {
@@ -52,6 +52,9 @@ impl Due for PayDividend {
         let amount = entitlement.cash;
         entry.post(&fbo, &cash, amount.units());
         entry.write_later(ctx.tx, ctx.app.ids, &mut event).await?;
+        if amount.is_positive() {
+            receivables::repay_now(ctx, &mut event, entitlement.account_id).await?;
+        }
         applied(ctx, entitlement, &action, None, amount, event).await?;
         if account.is_some_and(|account| account.dividend_option == DividendOption::Reinvest) {
             ctx.schedule::<ReinvestDividend>(entitlement_id, ctx.now).await;
@@ -61,7 +64,8 @@ impl Due for PayDividend {
 }
 
 /// Places a market order for the amount of a dividend when the market is open. The dividend stays in cash if the order
-/// is refused, for example because the account is frozen or the cash was spent.
+/// is refused, for example because the account is frozen or the cash was spent, or repaid what
+/// the account owes.
 pub struct ReinvestDividend;
 
 impl Due for ReinvestDividend {

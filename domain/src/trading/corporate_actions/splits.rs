@@ -12,7 +12,7 @@ use crate::{
     trading::{
         instruments,
         lots::{self, rules::Sale},
-        positions,
+        positions, receivables,
     },
 };
 use entity::{
@@ -105,6 +105,9 @@ pub(super) async fn apply(
     entry.post(&custody, &units, more.max(0)).post(&units, &custody, (-more).max(0));
     entry.post(&fbo, &customer, cash.units());
     entry.write_later(ctx.tx, ctx.app.ids, &mut event).await?;
+    if cash.is_positive() {
+        receivables::repay_now(ctx, &mut event, account_id).await?;
+    }
 
     for (before, after) in before.into_iter().zip(&after) {
         lots::changed_lot(ctx, before, after).await?;
@@ -160,6 +163,7 @@ fn paid_in_cash(
         settled_at: None,
         sec_fee: Money::ZERO,
         trading_activity_fee: Money::ZERO,
+        set_aside: Money::ZERO,
     };
     let on = calendar::new_york_date(ctx.now);
     let sale = Sale { fill: &paid, instrument_id: entitlement.instrument_id, on, is_taxable: false };

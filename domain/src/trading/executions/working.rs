@@ -20,6 +20,7 @@ use crate::{
         lots::{self, Purchase},
         orders::{
             fills::{SettleTrade, release_proceeds},
+            raising,
             state::{Filled, Release, can_become},
         },
     },
@@ -179,18 +180,19 @@ impl Working {
         };
         let fees = fees::of(&ctx.settings()?, self.order.side, quantity, amount).ok_or_else(too_large)?;
         let mut event = ctx.event();
+        let mut set_aside = Money::ZERO;
         let purchase = match self.order.side {
             Side::Buy => match self.buy(ctx, &mut event, quantity, amount, released).await? {
                 None => return Ok(Applied::Unpayable(RejectCode::InsufficientBuyingPower)),
                 purchase => purchase,
             },
             Side::Sell => {
-                self.sell(ctx, &mut event, quantity, amount, fees.total(), released).await?;
+                set_aside = self.sell(ctx, &mut event, quantity, amount, fees.total(), released).await?;
                 None
             }
         };
         self.filled = filled;
-        let fill = self.fill_row(ctx, &execution, amount, fees)?;
+        let fill = self.fill_row(ctx, &execution, amount, fees, set_aside)?;
         write(ctx, &fill).await?;
         self.executions.push(execution.id);
         self.count(ctx, quantity, open, event, price).await?;
@@ -207,6 +209,7 @@ impl Working {
         execution: &Execution,
         amount: Money,
         fees: Fees,
+        set_aside: Money,
     ) -> Result<fill::Model> {
         Ok(fill::Model {
             id: ctx.app.ids.next(Kind::Fill),
@@ -225,6 +228,7 @@ impl Working {
             settled_at: None,
             sec_fee: fees.sec,
             trading_activity_fee: fees.trading_activity,
+            set_aside,
         })
     }
 
@@ -257,6 +261,9 @@ impl Working {
         row.fill_count = Set(self.order.fill_count);
         row.filled_at = Set(self.order.filled_at);
         ctx.tx.update(row).await?;
+        if is_whole {
+            raising::ended(ctx, &self.order).await;
+        }
         let order = self.state();
         let recorded = if is_whole {
             Event::OrderFilled { order, price: Some(price) }
@@ -329,6 +336,7 @@ impl Working {
         }))
     }
 
+    /// Books a sale; returns what of its proceeds a withdrawal has set aside.
     async fn sell(
         &mut self,
         ctx: &CommandContext<'_>,
@@ -337,7 +345,7 @@ impl Working {
         amount: Money,
         fees: Money,
         released: i64,
-    ) -> Result<()> {
+    ) -> Result<Money> {
         let symbol = self.instrument.symbol.clone();
         let account_id = self.order.account_id;
         let mut entry = Entry::default();
@@ -356,7 +364,12 @@ impl Working {
             let [owed] = ctx.ledger_accounts([ctx.house_account(LedgerKind::RegulatoryFees, USD)]).await?;
             entry.post(&receivable, &owed, fees.units());
         }
-        entry.write_later(ctx.tx, ctx.app.ids, event).await
+        let set_aside = match self.order.withdrawal_id {
+            Some(id) => raising::set_aside(ctx, &mut entry, id, &unsettled, Money::from_units(net)).await?,
+            None => Money::ZERO,
+        };
+        entry.write_later(ctx.tx, ctx.app.ids, event).await?;
+        Ok(set_aside)
     }
 
     /// Ends the order because it cannot be paid for: rejects it, or cancels the rest if a part is filled.
@@ -407,6 +420,7 @@ impl Working {
             }
         };
         ctx.tx.update(row).await?;
+        raising::ended(ctx, &self.order).await;
         event.record(ctx.tx, recorded(self.state())).await
     }
 

@@ -225,5 +225,6 @@ fn sale_of(closing: &lot_closing::Model, quantity: Quantity, amount: Money) -> f
         settled_at: None,
         sec_fee: Money::ZERO,
         trading_activity_fee: Money::ZERO,
+        set_aside: Money::ZERO,
     }
 }

@@ -15,7 +15,7 @@ use crate::{
         ledger::{self, of_kinds},
         partner_settings::PartnerSettings,
     },
-    trading::{instruments, market, restrictions::is_settled_cash_only},
+    trading::{instruments, market, receivables, restrictions::is_settled_cash_only},
 };
 use chrono::{DateTime, SecondsFormat, Utc};
 use entity::{
@@ -29,6 +29,9 @@ use std::sync::Arc;
 
 /// Ledger accounts that pay for purchases.
 pub const CASH: [LedgerKind; 2] = [LedgerKind::Cash, LedgerKind::Unsettled];
+
+/// The same, and what the account owes, which it must pay first.
+pub const PAYING: [LedgerKind; 3] = [LedgerKind::Cash, LedgerKind::Unsettled, LedgerKind::Receivable];
 
 /// What an order is decided by: the partner, its time, and the rows that the caller may see.
 pub struct View<'a, C> {
@@ -64,6 +67,9 @@ impl<C: ConnectionTrait> View<'_, C> {
         account: account::Model,
         cash: &[ledger_account::Model],
     ) -> Result<Decision> {
+        if place.side == Side::Buy {
+            receivables::require_nothing_owed(cash)?;
+        }
         require_open(self.partner.market_hours, self.now)?;
         let instrument = instruments::named(self.app, Some(self.partner.id), &place.symbol)
             .await?
@@ -115,6 +121,7 @@ impl<C: ConnectionTrait> View<'_, C> {
             canceled_at: None,
             failed_at: None,
             lot_method: place.lots.method(),
+            withdrawal_id: None,
         })
     }
 

@@ -1,7 +1,7 @@
 //! Settlement of trades.
 
 use crate::{
-    Result,
+    Error, Result,
     kernel::{
         command::CommandContext,
         db::WriteTransaction,
@@ -9,11 +9,11 @@ use crate::{
         ledger::{self, Entry, USD},
         scheduler::Due,
     },
+    trading::receivables,
 };
+use chrono::{DateTime, Utc};
 use entity::{fill, ledger_account::LedgerKind, order::Side, timer::TimerKind};
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QuerySelect, sea_query::Expr,
-};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, Statement, Value};
 use uuid::Uuid;
 
 /// Settles a trade: moves the amount owed to or by the clearing house through the bank account, and turns
@@ -57,14 +57,8 @@ impl Due for SettleTrade {
     }
 }
 
-/// What the customer receives for a sale: its price less its fees.
-fn net_amount() -> Expr {
-    use fill::Column;
-    Expr::col(Column::Amount).sub(Expr::col(Column::SecFee)).sub(Expr::col(Column::TradingActivityFee))
-}
-
 /// Turns proceeds into cash that settled while an order held them, once the order has released them.
-pub(in crate::trading) async fn release_proceeds(
+pub async fn release_proceeds(
     ctx: &CommandContext<'_>,
     event: &mut EventBuilder,
     account_id: Uuid,
@@ -75,23 +69,47 @@ pub(in crate::trading) async fn release_proceeds(
 }
 
 /// Moves the proceeds of sales that no longer wait for settlement to cash. Unsettled proceeds that were
-/// already spent are not paid out again, and proceeds held by open orders stay until they are released.
+/// already spent are not paid out again, and proceeds held by open orders stay until they are released. What the
+/// account owes is repaid at once.
 async fn proceeds_to_cash(ctx: &CommandContext<'_>, entry: &mut Entry, account_id: Uuid) -> Result<()> {
-    let [unsettled, cash] =
-        ledger::lock(ctx.tx, account_id, [LedgerKind::Unsettled, LedgerKind::Cash]).await?;
-    let waiting = fill::Entity::find()
-        .select_only()
-        .column_as(net_amount().sum().cast_as("bigint"), "amount")
-        .filter(fill::Column::AccountId.eq(account_id))
-        .filter(fill::Column::Side.eq(Side::Sell))
-        .filter(fill::Column::SettledAt.is_null())
-        .into_tuple::<Option<i64>>()
-        .one(ctx.tx)
-        .await?
-        .flatten()
-        .unwrap_or(0);
+    let kinds = [LedgerKind::Unsettled, LedgerKind::Cash, LedgerKind::Receivable];
+    let accounts = ledger::lock_opened(ctx.tx, account_id, kinds).await?;
+    let [unsettled, cash] = ledger::of_kinds(&accounts, [LedgerKind::Unsettled, LedgerKind::Cash])?;
+    let waiting = waiting(ctx, account_id).await?;
     let settled =
         Ord::min(unsettled.balance().saturating_sub(waiting), unsettled.available()).clamp(0, i64::MAX);
     entry.post(&unsettled, &cash, settled);
+    receivables::repay(entry, &accounts, settled);
     Ok(())
+}
+
+/// Returns the cents that wait for settlement: sales, without what withdrawals have set aside of their own ones, and
+/// deposits that could be spent at once.
+pub async fn waiting(ctx: &CommandContext<'_>, account_id: Uuid) -> Result<i64> {
+    let text = "SELECT CAST(coalesce((SELECT sum(fill.amount - fill.sec_fee - fill.trading_activity_fee - \
+        fill.set_aside) FROM fill WHERE fill.account_id = $1 AND fill.side = 'sell' AND fill.settled_at IS NULL), 0) \
+        + coalesce((SELECT \
+        sum(transfer.instant_amount) FROM transfer WHERE transfer.partner_id = $2 AND transfer.account_id = $1 AND \
+        transfer.instant_amount > 0 AND transfer.status IN ('pending', 'submitted') AND transfer.presentments <= 1), \
+        0) AS bigint) AS amount";
+    sum(ctx, text, [account_id.into(), ctx.partner.id.into()]).await
+}
+
+/// Returns the cents of sales that settle by a time and have not settled, without what withdrawals have set aside of
+/// their own ones.
+pub async fn unsettled_until(
+    ctx: &CommandContext<'_>,
+    account_id: Uuid,
+    until: DateTime<Utc>,
+) -> Result<i64> {
+    let text = "SELECT CAST(coalesce(sum(fill.amount - fill.sec_fee - fill.trading_activity_fee - fill.set_aside), 0) \
+        AS bigint) AS amount FROM fill WHERE fill.account_id = $1 AND fill.side = 'sell' AND fill.settled_at IS NULL \
+        AND fill.settles_at <= $2";
+    sum(ctx, text, [account_id.into(), until.into()]).await
+}
+
+async fn sum(ctx: &CommandContext<'_>, text: &str, values: [Value; 2]) -> Result<i64> {
+    let statement = Statement::from_sql_and_values(ctx.tx.get_database_backend(), text, values);
+    let row = ctx.tx.query_one_raw(statement).await?;
+    row.ok_or_else(|| Error::broken("a sum has no row"))?.try_get("", "amount").map_err(Error::from)
 }

@@ -1,12 +1,13 @@
 //! Previews: what an order would hold, cost or earn, and what it would do to tax lots.
 
-use super::{CASH, Decision, PlaceOrder, Side, View, decision::reference_price};
+use super::{CASH, Decision, PAYING, PlaceOrder, Side, View, decision::reference_price};
 use crate::{
     Actor, Error, Result, Scope, accounts,
     kernel::{app::App, clock, command::Command, ledger::of_kinds, partner_settings::PartnerSettings},
     trading::{
         fees::{self, Fees},
         lots::estimates::{self, SaleEstimate, WashSale},
+        receivables,
         restrictions::is_settled_cash_only,
     },
 };
@@ -64,7 +65,7 @@ pub async fn preview(
         None => accounts::only_one(connection, view.access_scope).await?,
     };
     let (account, cash) =
-        accounts::usable_with_cash_now(connection, view.access_scope, account_id, &CASH).await?;
+        accounts::usable_with_cash_now(connection, view.access_scope, account_id, &PAYING).await?;
     let decision = view.decide(&place, account, &cash).await?;
     of(&view, &place, &decision, &cash).await
 }
@@ -87,8 +88,10 @@ async fn of<C: ConnectionTrait>(
         Side::Buy => (held, 0),
         Side::Sell => (0, held),
     };
+    let owes = receivables::owed(cash).is_positive();
     let [cash, unsettled] = of_kinds(cash, CASH)?;
     let proceeds = if is_settled_cash_only(account, view.now) { 0 } else { unsettled.available() };
+    let power = if owes { 0 } else { cash.available() + proceeds - held_cash };
     let fill = filled(view, order, price, amount, fees);
     let ids = view.app.ids;
     let SaleEstimate { closings, wash_sales } = match order.side {
@@ -108,7 +111,7 @@ async fn of<C: ConnectionTrait>(
         fees: fees.total(),
         held_cash: Money::from_units(held_cash),
         held_shares: Quantity::from_units(held_shares),
-        buying_power: Money::from_units(cash.available() + proceeds - held_cash),
+        buying_power: Money::from_units(power),
         tax: rates
             .filter(|_| order.side == Side::Sell)
             .map(|(short, long)| estimates::tax(taxed, short, long)),
@@ -142,5 +145,6 @@ fn filled<C>(
         settled_at: None,
         sec_fee: fees.sec,
         trading_activity_fee: fees.trading_activity,
+        set_aside: Money::ZERO,
     }
 }

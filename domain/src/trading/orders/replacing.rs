@@ -65,6 +65,10 @@ impl Command for ReplaceOrder {
             let text = "The order has already ended.";
             return Err(Refusal::new(Code::NotReplaceable, "orderId", text).into());
         }
+        if working.order.withdrawal_id.is_some() {
+            let text = "The order sells shares for a withdrawal. Cancel the withdrawal.";
+            return Err(Refusal::new(Code::NotReplaceable, "orderId", text).into());
+        }
         if working.awaits_split {
             let text = "The shares of the account are being split. Try again in a few seconds.";
             return Err(Refusal::new(Code::NotReplaceable, "orderId", text).into());

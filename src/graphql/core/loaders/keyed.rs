@@ -13,7 +13,10 @@ use domain::{
         second_factors::{self, Factors},
     },
     compliance::kyc::{hits, reviews},
-    funding::bank_accounts,
+    funding::{
+        bank_accounts,
+        timeline::{self, Step},
+    },
     kernel::{
         clock,
         lists::Filter,
@@ -30,7 +33,7 @@ use domain::{
 use entity::positional::ColumnSet;
 use entity::{
     account, bank_account, instrument, invitation, kyc, kyc_review, position, screening_exception,
-    screening_hit, user,
+    screening_hit, transfer, user,
 };
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use std::{collections::HashMap, hash::Hash, marker::PhantomData, sync::Arc};
@@ -325,6 +328,22 @@ impl Loader<ValuationOf> for BatchLoader {
             Err(domain::Error::Unavailable(_)) => Ok(HashMap::new()),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+/// The states of a transfer, by its id.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TimelineOf(pub Uuid);
+
+impl Loader<TimelineOf> for BatchLoader {
+    type Value = Vec<Step>;
+    type Error = Fault;
+
+    async fn load(&self, keys: &[TimelineOf]) -> Result<HashMap<TimelineOf, Vec<Step>>> {
+        let Some(access_scope) = self.access::<transfer::Entity>()? else { return Ok(HashMap::new()) };
+        let ids: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
+        let found = timeline::of(&self.reader.connection().await?, access_scope, &ids).await?;
+        Ok(found.into_iter().map(|(id, steps)| (TimelineOf(id), steps)).collect())
     }
 }
 

@@ -5,7 +5,7 @@ use crate::rest::core::forms;
 use serde_json::{Map, Value, json};
 
 /// Tags of both APIs, each with its title and its description.
-pub const AREAS: [(&str, &str, &str); 8] = [
+pub const AREAS: [(&str, &str, &str); 9] = [
     ("users", "Users", "Customers of a partner. Their identity is checked when they are registered."),
     (
         "kyc",
@@ -18,7 +18,7 @@ pub const AREAS: [(&str, &str, &str); 8] = [
     (
         "bank_accounts",
         "Bank accounts",
-        "External bank accounts of approved users. Deposits are pulled from them.",
+        "External bank accounts of approved users. Deposits are pulled from them, withdrawals are paid to them.",
     ),
     (
         "deposits",
@@ -31,6 +31,12 @@ pub const AREAS: [(&str, &str, &str); 8] = [
         "Orders",
         "Orders to buy and sell securities. A buy order needs enough buying power: settled and \
             unsettled cash that is not held for other orders.",
+    ),
+    (
+        "withdrawals",
+        "Withdrawals",
+        "ACH withdrawals from brokerage accounts: from cash, then by selling shares. From cash, the money \
+            arrives three banking days after the request; with sales, two banking days after they settle.",
     ),
     (
         "account",

@@ -8,6 +8,7 @@ use uuid::Uuid;
 fn order(side: Side, kind: OrderKind, quantity: &str, limit: &str, stop: &str) -> order::Model {
     let price = |text: &str| (!text.is_empty()).then(|| text.parse().unwrap());
     order::Model {
+        withdrawal_id: None,
         id: Uuid::nil(),
         partner_id: Uuid::nil(),
         account_id: Uuid::nil(),

@@ -64,6 +64,7 @@ fn sale_of(account: u128, on: NaiveDate, quantity: Quantity, amount: Money) -> f
         settled_at: None,
         sec_fee: Money::ZERO,
         trading_activity_fee: Money::ZERO,
+        set_aside: Money::ZERO,
     }
 }
 
