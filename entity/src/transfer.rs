@@ -39,7 +39,7 @@ pub struct Model {
     /// Time when the last of these proceeds settles.
     #[serde(default)]
     pub unsettled_until: Option<DateTimeUtc>,
-    /// Whether a withdrawal of more than 90 % of the balance pays what its sales raise.
+    /// Whether a withdrawal of more than 90 % of the balance, or of the shares' value, pays what its sales raise.
     #[serde(default)]
     pub may_be_lower: bool,
     /// Time when the transfer is sent to the bank next, if that is known.
@@ -190,7 +190,7 @@ pub enum ReturnCode {
 pub enum Failure {
     /// The bank account was disabled before the transfer was sent.
     BankAccountDisabled,
-    /// The account was frozen or closed before shares were sold.
+    /// The account was not active, or its owners not approved, when a withdrawal was to sell shares or to be sent.
     AccountNotActive,
     /// The sales for a withdrawal raised nothing.
     NothingToPay,

@@ -2,7 +2,7 @@
 //! them; bank accounts that a bank has refused; and accounts that are frozen for some days.
 
 use crate::words;
-use sea_orm_migration::prelude::*;
+use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
 
 #[derive(DeriveMigrationName)]
 pub struct Migration;
@@ -10,7 +10,11 @@ pub struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        words::execute(manager, CHANGES).await
+        words::execute(manager, CHANGES).await?;
+        if manager.get_database_backend() == DbBackend::Postgres {
+            words::execute(manager, NAMES).await?;
+        }
+        Ok(())
     }
 }
 
@@ -24,6 +28,7 @@ ALTER TABLE transfer DROP COLUMN former_status;
 ALTER TABLE transfer ADD COLUMN instant_amount {long} NOT NULL DEFAULT 0 CHECK (instant_amount >= 0);
 ALTER TABLE transfer ADD COLUMN invest_when_settled {flag} NOT NULL DEFAULT false;
 ALTER TABLE transfer ADD COLUMN presentments integer NOT NULL DEFAULT 0 CHECK (presentments >= 0);
+UPDATE transfer SET presentments = 1;
 ALTER TABLE transfer ADD COLUMN set_aside {long} NOT NULL DEFAULT 0 CHECK (set_aside >= 0);
 ALTER TABLE transfer ADD COLUMN unsettled_aside {long} NOT NULL DEFAULT 0 CHECK (unsettled_aside >= 0);
 ALTER TABLE transfer ADD COLUMN unsettled_until {instant};
@@ -59,4 +64,10 @@ INSERT INTO settlement_violation_next SELECT id, partner_id, account_id, kind, f
 DROP TABLE settlement_violation;
 ALTER TABLE settlement_violation_next RENAME TO settlement_violation;
 CREATE INDEX settlement_violation_of_account ON settlement_violation (account_id, id);
+";
+
+/// PostgreSQL names constraints after the table.
+const NAMES: &str = "
+ALTER INDEX settlement_violation_next_pkey RENAME TO settlement_violation_pkey;
+ALTER INDEX settlement_violation_next_fill_id_kind_key RENAME TO settlement_violation_fill_id_kind_key;
 ";

@@ -46,8 +46,9 @@ pub struct CloseAccount {
     pub reason: String,
 }
 
-/// Freezes an active account. Requires scope `operate`. The account accepts neither deposits nor orders until
-/// it is unfrozen; orders can still be canceled, and pending transfers and trades still settle.
+/// Freezes an active account. Requires scope `operate`. The account accepts neither deposits nor withdrawals nor
+/// orders until it is unfrozen, and a withdrawal fails when it is to sell shares or to be sent to the bank. Orders can
+/// still be canceled; trades, pending deposits and withdrawals that were sent still settle.
 impl Command for FreezeAccount {
     const NAME: &'static str = "account.freeze";
     const SCOPE: Scope = Scope::Operate;

@@ -110,7 +110,7 @@ pub(super) async fn planned_return(
 }
 
 /// Sends a transfer to the bank; one that was returned and may be presented again, for the second or third time. Does
-/// nothing if it is not due to be sent any more.
+/// nothing if it is not due to be sent any more. A withdrawal from an account that is not active fails instead.
 pub struct SubmitTransfer;
 
 impl Due for SubmitTransfer {
@@ -124,11 +124,16 @@ impl Due for SubmitTransfer {
         let transfer = ctx.tx.row::<transfer::Entity>(transfer_id).await?;
         let is_due = |transfer: &transfer::Model| transfer.submits_at.is_some_and(|at| at <= ctx.now);
         let Some(transfer) = transfer.filter(is_due) else { return Ok(()) };
-        match transfer.status {
-            Status::Pending | Status::Returned | Status::AwaitingSettlement => {
-                submit(ctx, transfer).await?;
-            }
-            _ => {}
+        let waits =
+            matches!(transfer.status, Status::Pending | Status::Returned | Status::AwaitingSettlement);
+        if !waits {
+            return Ok(());
+        }
+        let is_withdrawal = transfer.direction == Direction::Withdrawal;
+        if is_withdrawal && !withdrawals::may_pay_out(ctx, transfer.account_id).await? {
+            withdrawals::stop(ctx, transfer, Status::Failed, Some(Failure::AccountNotActive)).await?;
+        } else {
+            submit(ctx, transfer).await?;
         }
         Ok(())
     }

@@ -50,9 +50,10 @@ pub struct CreateWithdrawal {
 ///
 /// From cash, the money is in the bank account three banking days after the request; with sales it is sent when they
 /// settle and arrives two banking days later (documented: 3 to 5 business days). A withdrawal of more than 90 % of the
-/// total balance pays what its sales raise if prices fall meanwhile (documented), and never more than the amount.
-/// Other withdrawals sell again until the amount is raised or nothing is left to sell. All sell again what was not sold
-/// when the market closed.
+/// total balance pays what its sales raise if prices fall meanwhile (documented), and never more than the amount; so does
+/// one that sells more than 90 % of the shares' value. Other withdrawals sell again until the amount is raised or nothing
+/// is left to sell. All sell again what was not sold when the market closed. If the account is not active when shares
+/// are to be sold or the money is to be sent, the withdrawal fails, and its money is put back.
 ///
 /// # Errors
 /// `INSUFFICIENT_FUNDS` above the total balance, of which deposits that have not settled, what open orders hold, and
@@ -145,13 +146,14 @@ impl CreateWithdrawal {
         let cash = amount.min(cash);
         let unsettled = (amount - cash).min(unsettled);
         let sales = amount - cash - unsettled;
+        let mut may_be_lower = i128::from(amount) * 10 > i128::from(total) * 9;
         if sales > 0 {
             let worth = sales::worth(ctx, account_id).await?.saturating_sub(promised).max(0);
             if sales > worth {
                 return Err(insufficient(amount - sales + worth, " Open orders hold the rest.").into());
             }
+            may_be_lower |= i128::from(sales) * 10 > i128::from(worth) * 9;
         }
-        let may_be_lower = i128::from(amount) * 10 > i128::from(total) * 9;
         Ok(Parts { cash, unsettled, sales, may_be_lower })
     }
 }
@@ -201,6 +203,10 @@ impl Due for ContinueWithdrawal {
             status => status == Status::Selling,
         };
         let Some(mut transfer) = transfer.filter(is_raising) else { return Ok(()) };
+        if !may_pay_out(ctx, transfer.account_id).await? {
+            stop(ctx, transfer, Status::Failed, Some(Failure::AccountNotActive)).await?;
+            return Ok(());
+        }
         let sales = raising::sales_for(ctx, transfer.id).await?;
         if sales.iter().any(|sale| sale.status.is_open()) {
             return Ok(());
@@ -221,6 +227,14 @@ impl Due for ContinueWithdrawal {
             return Ok(());
         }
         await_settlement(ctx, transfer).await
+    }
+}
+
+/// Returns whether money may leave an account: it is active, and its owners are approved.
+pub(super) async fn may_pay_out(ctx: &CommandContext<'_>, account_id: Uuid) -> Result<bool> {
+    match accounts::usable(ctx.tx, ctx.access_scope, account_id).await {
+        Err(Error::Refused(_)) => Ok(false),
+        usable => usable.map(|_| true),
     }
 }
 
@@ -273,13 +287,6 @@ async fn sell(
     transfer: &transfer::Model,
     earlier: &[order::Model],
 ) -> Result<bool> {
-    match accounts::usable(ctx.tx, ctx.access_scope, transfer.account_id).await {
-        Err(Error::Refused(_)) => {
-            stop(ctx, transfer.clone(), Status::Failed, Some(Failure::AccountNotActive)).await?;
-            return Ok(true);
-        }
-        usable => usable?,
-    };
     let opens_at = next_open(ctx);
     let transfer = expect(ctx, transfer, opens_at).await?;
     if opens_at > ctx.now {

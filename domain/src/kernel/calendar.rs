@@ -136,13 +136,6 @@ pub fn settlement_day(trade_day: NaiveDate) -> NaiveDate {
     nth_after(trade_day, days, is_settlement_day)
 }
 
-/// Returns the time at which the cash of a deposit settles: 08:30 in New York on the first banking day after
-/// the New York date of its submission.
-#[must_use]
-pub fn deposit_settles_at(submitted_at: DateTime<Utc>) -> DateTime<Utc> {
-    at_new_york(next_banking_day(new_york_date(submitted_at)), 8, 30)
-}
-
 /// Returns the time at which a trade settles: 08:30 in New York on its settlement date.
 #[must_use]
 pub fn trade_settles_at(traded_at: DateTime<Utc>) -> DateTime<Utc> {

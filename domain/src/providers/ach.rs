@@ -79,3 +79,30 @@ impl AchRail for SandboxRail {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn deposits_settle_at_0830_new_york_time_on_the_next_banking_day() {
+        for (created, settles) in [
+            ("2026-07-10T15:00:00Z", "2026-07-13T12:30:00Z"),
+            ("2026-07-11T03:59:59Z", "2026-07-13T12:30:00Z"),
+            ("2026-07-12T15:00:00Z", "2026-07-13T12:30:00Z"),
+            ("2026-07-14T03:59:59Z", "2026-07-14T12:30:00Z"),
+            ("2026-07-14T04:00:00Z", "2026-07-15T12:30:00Z"),
+            ("2026-07-02T15:00:00Z", "2026-07-03T12:30:00Z"),
+            ("2026-10-09T15:00:00Z", "2026-10-13T12:30:00Z"),
+            ("2026-03-06T15:00:00Z", "2026-03-09T12:30:00Z"),
+            ("2026-10-30T15:00:00Z", "2026-11-02T13:30:00Z"),
+        ] {
+            let day = calendar::new_york_date(at(created));
+            assert_eq!(SandboxRail.debit_settles_at(day), at(settles), "{created}");
+        }
+    }
+}

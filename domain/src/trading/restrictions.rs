@@ -135,7 +135,8 @@ pub async fn purchases_with(ctx: &CommandContext<'_>, deposit: &transfer::Model)
         BY id) AS cash FROM (SELECT event.id AS id, event.stream_id AS stream_id, event.type AS kind, \
         event.occurred_at AS occurred_at, sum(CASE WHEN ledger_transfer.credit_account_id = ledger_account.id THEN \
         ledger_transfer.amount ELSE -ledger_transfer.amount END) AS change FROM ledger_account JOIN ledger_transfer ON \
-        ledger_account.id IN (ledger_transfer.credit_account_id, ledger_transfer.debit_account_id) JOIN event ON \
+        (ledger_transfer.credit_account_id = ledger_account.id OR ledger_transfer.debit_account_id = ledger_account.id) \
+        JOIN event ON \
         event.id = ledger_transfer.cause_id WHERE ledger_account.owner_id = $1 AND ledger_account.asset = 'USD' AND \
         ledger_account.kind IN ('cash', 'unsettled', 'receivable') AND event.stream_id <> $2 AND event.stream_id NOT \
         IN (SELECT id FROM transfer WHERE account_id = $1 AND direction = 'deposit' AND status IN ('canceled', \

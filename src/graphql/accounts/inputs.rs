@@ -225,8 +225,9 @@ impl AccountMutation {
         }
     }
 
-    /// Freezes an active account: deposits and new orders are refused, but open orders can be canceled, and
-    /// pending activity settles. Requires scope `operate`.
+    /// Freezes an active account: deposits, withdrawals and new orders are refused, and withdrawals that were not sent
+    /// to the bank yet fail. Open orders can be canceled; trades, deposits and withdrawals that were sent settle. Requires
+    /// scope `operate`.
     #[answers(account: Account)]
     fn account_freeze(
         account_id: IdOf<Account>,

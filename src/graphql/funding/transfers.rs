@@ -132,8 +132,8 @@ impl Transfer {
         self.0.paid().map(Money::from)
     }
 
-    /// Whether a withdrawal was for more than 90 % of what was left of the account's total balance. It then pays what
-    /// the sales raise, which may be less than the amount.
+    /// Whether a withdrawal was for more than 90 % of what was left of the account's total balance, or sells shares for
+    /// more than 90 % of what they are worth. It then pays what the sales raise, which may be less than the amount.
     fn may_be_lower(&self) -> bool {
         self.0.may_be_lower
     }
@@ -284,7 +284,7 @@ pub enum ReturnCode {
 pub enum TransferFailure {
     /// The bank account was disabled before the transfer was sent.
     BankAccountDisabled,
-    /// The account was not active, or its owners not approved, when shares were to be sold.
+    /// The account was not active, or its owners not approved, when a withdrawal was to sell shares or to be sent.
     AccountNotActive,
     /// The sales for a withdrawal raised nothing.
     NothingToPay,

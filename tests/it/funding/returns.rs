@@ -1,6 +1,13 @@
 //! Life cycles of deposits on the sandbox clock, with all balances after each step.
 
-use crate::support::{BANK_ACCOUNT_LINK, Customer, DEPOSIT_CREATE, ORDER_PLACE, TestApp, on_both};
+use crate::support::{
+    BANK_ACCOUNT_LINK, Customer, DEPOSIT_CREATE, Folder, ORDER_PLACE, TestApp, older, on_both,
+};
+use entity::{
+    settlement_violation::{self, ViolationKind},
+    transfer::{self, Status},
+};
+use sea_orm::{ConnectionTrait, EntityTrait, QueryOrder};
 use serde_json::{Value, json};
 
 pub const RETURN: &str = "mutation($input: SandboxTransferReturnInput!) { sandboxTransferReturn(input: $input) {
@@ -365,5 +372,44 @@ on_both! {
         app.advance_to("2026-07-10T04:00:00Z").await;
         deposit(&app, &ada, "f", "1500.00").await;
         assert_eq!(app.audit().await.wrong, None);
+    }
+}
+
+/// A debit that was sent before counts as presented once, so that it is presented at most twice more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn older_transfers_keep_their_state_and_were_presented_once() {
+    let folder = Folder::new();
+    for older in older::databases(&folder, "m20261128_000030_transfers").await {
+        for (number, status) in [(7, "pending"), (8, "settled")] {
+            let row = format!(
+                "INSERT INTO transfer (id, partner_id, account_id, bank_account_id, direction, amount, status, \
+                 expected_on, created_at) VALUES ({}, {}, {}, {}, 'deposit', 500, '{status}', '2026-07-10', \
+                 '2026-07-09T16:00:00+00:00')",
+                older.id(number),
+                older.id(1),
+                older.id(2),
+                older.id(3)
+            );
+            older.db.execute_unprepared(&row).await.unwrap();
+        }
+        let violation = format!(
+            "INSERT INTO settlement_violation (id, partner_id, account_id, kind, fill_id, occurred_at, \
+             funds_settle_at) VALUES ({}, {}, {}, 'good_faith', {}, '2026-07-09T16:00:00+00:00', \
+             '2026-07-10T12:30:00+00:00')",
+            older.id(9),
+            older.id(1),
+            older.id(2),
+            older.id(4)
+        );
+        older.db.execute_unprepared(&violation).await.unwrap();
+        older.migrate().await;
+        let rows = transfer::Entity::find().order_by_asc(transfer::Column::Id).all(&older.db).await.unwrap();
+        let state = |row: &transfer::Model| (row.status, row.presentments, row.submits_at);
+        assert_eq!(
+            rows.iter().map(state).collect::<Vec<_>>(),
+            [(Status::Pending, 1, None), (Status::Settled, 1, None)]
+        );
+        let violations = settlement_violation::Entity::find().all(&older.db).await.unwrap();
+        assert_eq!(violations.iter().map(|row| row.kind).collect::<Vec<_>>(), [ViolationKind::GoodFaith]);
     }
 }

@@ -82,6 +82,45 @@ pub async fn invested(app: &TestApp) -> Customer {
 }
 
 on_both! {
+    /// Of three withdrawals, the first is paid from cash, the second sells when the market opens, and the third has sold.
+    async fn a_frozen_account_pays_nothing_that_was_not_sent(app: TestApp) {
+        let ada = invested(&app).await;
+        let sold = id_of(&withdraw(&app, &ada, "sold", "250.00").await);
+        app.advance_to("2026-07-10T16:00:01Z").await;
+        assert_eq!(status(&app, &sold).await, "AWAITING_SETTLEMENT");
+        let hours = "mutation { sandboxMarketHoursSet(input: { marketHours: NYSE }) { userErrors { message } } }";
+        app.gql(hours, json!({})).await.data();
+        app.advance_to("2026-07-10T21:00:00Z").await;
+        let waits = id_of(&withdraw(&app, &ada, "waits", "150.00").await);
+        let paid_in = deposit(&app, &ada, "in", "30.00").await;
+        let freeze = "mutation($id: ID!) { accountFreeze(input: { accountId: $id, reason: \"Two phones.\" }) { \
+            userErrors { message } } }";
+        app.gql(freeze, json!({ "id": ada.account_id })).await.data();
+        app.advance_to("2026-07-14T21:00:00Z").await;
+        for id in [&sold, &waits] {
+            let ended = app.gql("query($id: ID!) { transfer(id: $id) { status failure } }", json!({ "id": id })).await;
+            let expected = json!({ "status": "FAILED", "failure": "ACCOUNT_NOT_ACTIVE" });
+            assert_eq!(ended.data()["transfer"], expected);
+        }
+        assert_eq!(status(&app, &paid_in).await, "SETTLED");
+        assert_eq!(balances(&app, &ada).await, "1030.00 280.00 280.00 0.00 0.00 0.00");
+    }
+
+    /// An order holds seven of the eight shares, so the cash of 200 dollars and one share can be paid out.
+    async fn a_withdrawal_that_sells_nearly_all_free_shares_may_be_lower(app: TestApp) {
+        let ada = invested(&app).await;
+        let mut held = ada.order("held", "SELL", "VTI", "7");
+        held["type"] = json!("LIMIT");
+        held["limitPrice"] = json!({ "amount": "200.00" });
+        app.gql(ORDER_PLACE, json!({ "input": held })).await.entity("orderPlace", "order");
+        for (amount, may_be_lower) in [("290.00", false), ("290.01", true)] {
+            let created = withdraw(&app, &ada, amount, amount).await;
+            assert_eq!(created["mayBeLower"], may_be_lower, "{amount}");
+            let input = json!({ "idempotencyKey": format!("cancel-{amount}"), "transferId": id_of(&created) });
+            app.gql(CANCEL, json!({ "input": input })).await.entity("transferCancel", "transfer");
+        }
+    }
+
     async fn a_withdrawal_from_cash_arrives_three_banking_days_later(app: TestApp) {
         let ada = app.funded_customer("Ada", "1000.00").await;
         let created = withdraw(&app, &ada, "w", "400.00").await;

@@ -197,20 +197,7 @@ fn the_next_open_and_close_are_strictly_later() {
 }
 
 #[test]
-fn deposits_and_trades_settle_at_0830_new_york_time() {
-    for (submitted, settles) in [
-        ("2026-07-10T15:00:00Z", "2026-07-13T12:30:00Z"),
-        ("2026-07-11T03:59:59Z", "2026-07-13T12:30:00Z"),
-        ("2026-07-12T15:00:00Z", "2026-07-13T12:30:00Z"),
-        ("2026-07-14T03:59:59Z", "2026-07-14T12:30:00Z"),
-        ("2026-07-14T04:00:00Z", "2026-07-15T12:30:00Z"),
-        ("2026-07-02T15:00:00Z", "2026-07-03T12:30:00Z"),
-        ("2026-10-09T15:00:00Z", "2026-10-13T12:30:00Z"),
-        ("2026-03-06T15:00:00Z", "2026-03-09T12:30:00Z"),
-        ("2026-10-30T15:00:00Z", "2026-11-02T13:30:00Z"),
-    ] {
-        assert_eq!(deposit_settles_at(at(submitted)), at(settles), "{submitted}");
-    }
+fn trades_settle_at_0830_new_york_time() {
     assert_eq!(trade_settles_at(at("2026-07-02T15:00:00Z")), at("2026-07-06T12:30:00Z"));
     assert_eq!(trade_settles_at(at("2026-10-09T15:00:00Z")), at("2026-10-13T12:30:00Z"));
 }
@@ -219,7 +206,7 @@ fn deposits_and_trades_settle_at_0830_new_york_time() {
 fn extreme_dates_do_not_panic() {
     for instant in [DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC] {
         let _ = (is_open(instant), next_open(instant), next_close(instant));
-        let _ = (deposit_settles_at(instant), trade_settles_at(instant));
+        let _ = trade_settles_at(instant);
     }
     for day in [NaiveDate::MIN, NaiveDate::MAX] {
         let _ =

@@ -22,8 +22,9 @@ use entity::{
     transfer,
 };
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    sea_query::Expr,
+    ActiveValue::Set,
+    ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
+    sea_query::{Expr, LockType},
 };
 use uuid::Uuid;
 
@@ -143,14 +144,24 @@ pub async fn cancel_sales_for(ctx: &CommandContext<'_>, withdrawal_id: Uuid) -> 
     cancel(ctx, open.all(ctx.tx).await?).await
 }
 
+/// Locks the open purchases of an account.
+pub async fn lock_purchases(ctx: &CommandContext<'_>, account_id: Uuid) -> Result<()> {
+    let ids = open_purchases(account_id).select_only().column(order::Column::Id);
+    ids.lock(LockType::NoKeyUpdate).into_tuple::<Uuid>().all(ctx.tx).await?;
+    Ok(())
+}
+
 /// Cancels the open purchases of an account, so that the cash that they hold is free.
 pub async fn cancel_purchases(ctx: &CommandContext<'_>, account_id: Uuid) -> Result<()> {
-    let open = order::Entity::find()
+    cancel(ctx, open_purchases(account_id).all(ctx.tx).await?).await
+}
+
+fn open_purchases(account_id: Uuid) -> Select<order::Entity> {
+    order::Entity::find()
         .filter(order::Column::AccountId.eq(account_id))
         .filter(order::Column::Side.eq(Side::Buy))
         .filter(order::Column::Status.is_in(OPEN))
-        .order_by_asc(order::Column::Id);
-    cancel(ctx, open.all(ctx.tx).await?).await
+        .order_by_asc(order::Column::Id)
 }
 
 async fn cancel(ctx: &CommandContext<'_>, orders: Vec<order::Model>) -> Result<()> {
