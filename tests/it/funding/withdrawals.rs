@@ -26,10 +26,15 @@ pub async fn refused(app: &TestApp, customer: &Customer, key: &str, amount: &str
 /// The same customer after the exchange has closed on Friday.
 pub async fn closed(app: &TestApp) -> Customer {
     let ada = invested(app).await;
+    close(app).await;
+    ada
+}
+
+/// Lets the exchange close on Friday.
+async fn close(app: &TestApp) {
     let hours = "mutation { sandboxMarketHoursSet(input: { marketHours: NYSE }) { userErrors { message } } }";
     app.gql(hours, json!({})).await.data();
     app.advance_to("2026-07-10T21:00:00Z").await;
-    ada
 }
 
 /// Tries to remove the customer's bank account, and returns the code of the refusal; null if it was removed.
@@ -82,15 +87,13 @@ pub async fn invested(app: &TestApp) -> Customer {
 }
 
 on_both! {
-    /// Of three withdrawals, the first is paid from cash, the second sells when the market opens, and the third has sold.
+    /// One withdrawal has sold and waits for settlement, the other waits until the market opens.
     async fn a_frozen_account_pays_nothing_that_was_not_sent(app: TestApp) {
         let ada = invested(&app).await;
         let sold = id_of(&withdraw(&app, &ada, "sold", "250.00").await);
         app.advance_to("2026-07-10T16:00:01Z").await;
         assert_eq!(status(&app, &sold).await, "AWAITING_SETTLEMENT");
-        let hours = "mutation { sandboxMarketHoursSet(input: { marketHours: NYSE }) { userErrors { message } } }";
-        app.gql(hours, json!({})).await.data();
-        app.advance_to("2026-07-10T21:00:00Z").await;
+        close(&app).await;
         let waits = id_of(&withdraw(&app, &ada, "waits", "150.00").await);
         let paid_in = deposit(&app, &ada, "in", "30.00").await;
         let freeze = "mutation($id: ID!) { accountFreeze(input: { accountId: $id, reason: \"Two phones.\" }) { \
@@ -112,7 +115,9 @@ on_both! {
         let mut held = ada.order("held", "SELL", "VTI", "7");
         held["type"] = json!("LIMIT");
         held["limitPrice"] = json!({ "amount": "200.00" });
+        held["timeInForce"] = json!("GTC");
         app.gql(ORDER_PLACE, json!({ "input": held })).await.entity("orderPlace", "order");
+        close(&app).await;
         for (amount, may_be_lower) in [("290.00", false), ("290.01", true)] {
             let created = withdraw(&app, &ada, amount, amount).await;
             assert_eq!(created["mayBeLower"], may_be_lower, "{amount}");
