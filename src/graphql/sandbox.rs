@@ -139,8 +139,8 @@ payload!(
 #[mutations]
 impl SandboxTransferMutation {
     /// Returns a transfer with a return code now, as its bank would, and applies what follows from the code. A deposit,
-    /// or a withdrawal from cash, that waits to be sent is sent first; a transfer that was returned with the same code is
-    /// not changed. Only available in a sandbox. Requires scope `operate`.
+    /// or a withdrawal from cash, that waits to be sent is sent first; a transfer that was returned with the same code
+    /// is not changed. Only available in a sandbox. Requires scope `operate`.
     #[answers(transfer: Transfer = "The returned transfer. Null if the request was refused.")]
     fn sandbox_transfer_return(
         transfer_id: IdOf<Transfer>,
