@@ -19,7 +19,7 @@ use domain::{
 use entity::api_key;
 use futures_util::StreamExt;
 use reqwest::header::HeaderMap;
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
@@ -196,6 +196,7 @@ on_both! {
         }
         let rows = entity::event::Entity::find()
             .filter(entity::event::Column::Kind.starts_with("api_key."))
+            .order_by_asc(entity::event::Column::Id)
             .all(&app.app.db.read)
             .await
             .unwrap();
@@ -206,6 +207,7 @@ on_both! {
         assert_eq!(payloads, [facts, json!({ "id": id, "public_id": public_id })]);
         let lines = entity::audit_log::Entity::find()
             .filter(entity::audit_log::Column::Operation.starts_with("api_key."))
+            .order_by_asc(entity::audit_log::Column::Id)
             .all(&app.app.db.read)
             .await
             .unwrap();

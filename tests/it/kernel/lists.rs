@@ -3,7 +3,7 @@
 use crate::support::{Answer, TestApp, on_both, reads, send};
 use domain::Scope;
 use entity::audit_log;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use serde_json::{Value, json};
 
 async fn person(app: &TestApp, first_name: &str) -> String {
@@ -136,6 +136,7 @@ async fn check_paging(app: &TestApp, path: &str, created: &[String], elsewhere: 
 async fn lines(app: &TestApp, operation: &str) -> Vec<Option<uuid::Uuid>> {
     let lines = audit_log::Entity::find()
         .filter(audit_log::Column::Operation.eq(operation))
+        .order_by_asc(audit_log::Column::Id)
         .all(&app.app.db.read)
         .await
         .unwrap();
