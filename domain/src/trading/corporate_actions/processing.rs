@@ -58,8 +58,10 @@ impl Due for ProcessCorporateAction {
 
 /// Records who is entitled by an action, and schedules what it means for each account.
 async fn record(ctx: &CommandContext<'_>, action: corporate_action::Model) -> Result<()> {
-    let processed_id = ctx.app.ids.next(Kind::CorporateAction);
-    for (account_id, quantity) in concerned(ctx, &action).await? {
+    lock_accounts(ctx).await?;
+    let (accounts, last_order) = concerned(ctx, &action).await?;
+    let processed_id = ctx.app.ids.next_after(Kind::CorporateAction, last_order);
+    for (account_id, quantity) in accounts {
         let entitlement = entitlement::Model {
             id: ctx.app.ids.next(Kind::Entitlement),
             partner_id: ctx.partner.id,
@@ -85,6 +87,19 @@ async fn record(ctx: &CommandContext<'_>, action: corporate_action::Model) -> Re
     Ok(())
 }
 
+/// Locks all accounts of the partner, so that no order is being placed. Orders that were placed before are found, and
+/// have a lesser id than what is recorded; the terms of later ones, with greater ids, are those after the action.
+async fn lock_accounts(ctx: &CommandContext<'_>) -> Result<()> {
+    let accounts = account::Entity::find()
+        .select_only()
+        .column(account::Column::Id)
+        .filter(account::Column::PartnerId.eq(ctx.partner.id))
+        .order_by_asc(account::Column::Id)
+        .lock(LockType::Update);
+    accounts.into_tuple::<Uuid>().all(ctx.tx).await?;
+    Ok(())
+}
+
 /// Returns the dividends of the same instrument and ex-date that are not recorded yet. They are for each share before a
 /// split of that day, so orders are reduced by them first, whichever was announced first.
 async fn waiting_dividends(
@@ -103,23 +118,25 @@ async fn waiting_dividends(
         .await?)
 }
 
-/// Returns the accounts with shares, and those with only open orders for the instrument, with the number of shares.
+/// Returns the accounts with shares, and those with only open orders for the instrument, with the number of shares; and
+/// the greatest id of these orders.
 async fn concerned(
     ctx: &CommandContext<'_>,
     action: &corporate_action::Model,
-) -> Result<BTreeMap<Uuid, Quantity>> {
-    let mut found = BTreeMap::new();
+) -> Result<(BTreeMap<Uuid, Quantity>, Option<Uuid>)> {
+    let (mut found, mut last_order) = (BTreeMap::new(), None);
     for is_open in OPEN_BY_INDEX {
         let orders = order::Entity::find()
             .select_only()
-            .column(order::Column::AccountId)
+            .columns([order::Column::AccountId, order::Column::Id])
             .filter(order::Column::PartnerId.eq(ctx.partner.id))
             .filter(order::Column::InstrumentId.eq(action.instrument_id))
             .filter(Expr::cust(is_open))
-            .into_tuple::<Uuid>()
+            .into_tuple::<(Uuid, Uuid)>()
             .all(ctx.tx)
             .await?;
-        found.extend(orders.into_iter().map(|account_id| (account_id, Quantity::ZERO)));
+        last_order = last_order.max(orders.iter().map(|(_, id)| *id).max());
+        found.extend(orders.into_iter().map(|(account_id, _)| (account_id, Quantity::ZERO)));
     }
     let positions = position::Entity::find()
         .select_only()
@@ -131,7 +148,7 @@ async fn concerned(
         .all(ctx.tx)
         .await?;
     found.extend(positions);
-    Ok(found)
+    Ok((found, last_order))
 }
 
 /// Open orders, in the words of the partial indexes `orders_accepted` and `orders_open`.

@@ -74,8 +74,10 @@ impl<C: ConnectionTrait> View<'_, C> {
         let instrument = instruments::named(self.app, Some(self.partner.id), &place.symbol)
             .await?
             .ok_or_else(|| Refusal::not_found("symbol"))?;
-        let quote = market::quote(self.app, self.connection, self.partner, &instrument, self.now).await?;
-        let order = self.accepted(place, &account, &instrument, &quote)?;
+        let priced = market::priced(self.app, self.connection, self.partner, &instrument, self.now).await?;
+        let (quote, last_split) = (priced.quote, priced.splits.iter().map(|split| split.id).max());
+        let mut order = self.accepted(place, &account, &instrument, &quote)?;
+        order.id = self.app.ids.next_after(Kind::Order, last_split);
         let holds = match order.side {
             Side::Buy => {
                 let most = cash_for(&PartnerSettings::at(self.partner, self.now)?, &order, quote.ask)?;
