@@ -9,7 +9,7 @@ use crate::{
     delivery::messages::{self, OutboxFilter},
     kernel::{
         app::App,
-        clock,
+        calendar, clock,
         command::{self, Command, CommandContext},
         events::Event,
         lists::Filter,
@@ -204,22 +204,7 @@ impl Command for SetQuote {
             .ok_or_else(|| Refusal::not_found("symbol"))?;
         clock::locked(ctx.tx, ctx.partner.id).await?;
         match self.prices {
-            Some((bid, ask)) => {
-                let row = quote_override::Model {
-                    partner_id: ctx.partner.id,
-                    instrument_id: instrument.id,
-                    bid,
-                    ask,
-                    set_at: ctx.now,
-                };
-                let key = [quote_override::Column::PartnerId, quote_override::Column::InstrumentId];
-                let changed =
-                    [quote_override::Column::Bid, quote_override::Column::Ask, quote_override::Column::SetAt];
-                quote_override::Entity::insert(quote_override::ActiveModel::from(row).reset_all())
-                    .on_conflict(OnConflict::columns(key).update_columns(changed).to_owned())
-                    .exec_without_returning(ctx.tx)
-                    .await?;
-            }
+            Some(prices) => replace_quote(ctx, instrument.id, prices).await?,
             None => {
                 quote_override::Entity::delete_by_id((ctx.partner.id, instrument.id)).exec(ctx.tx).await?;
             }
@@ -231,6 +216,39 @@ impl Command for SetQuote {
         market::changed(ctx, &instrument, market::Change::Quote(quote)).await?;
         Ok(Arc::unwrap_or_clone(instrument))
     }
+}
+
+/// Stores a price, and keeps the one that was set at the last close.
+async fn replace_quote(
+    ctx: &CommandContext<'_>,
+    instrument_id: Uuid,
+    (bid, ask): (Price, Price),
+) -> Result<()> {
+    use quote_override::Column;
+    let former = quote_override::Entity::find_by_id((ctx.partner.id, instrument_id)).one(ctx.tx).await?;
+    let closed_at = calendar::previous_close(ctx.today());
+    let former = former.and_then(|former| {
+        let of_before = former.former_bid.zip(former.former_ask).zip(former.former_set_at);
+        if former.set_at <= closed_at { Some(((former.bid, former.ask), former.set_at)) } else { of_before }
+    });
+    let row = quote_override::Model {
+        partner_id: ctx.partner.id,
+        instrument_id,
+        bid,
+        ask,
+        set_at: ctx.now,
+        former_bid: former.map(|((bid, _), _)| bid),
+        former_ask: former.map(|((_, ask), _)| ask),
+        former_set_at: former.map(|(_, set_at)| set_at),
+    };
+    let key = [Column::PartnerId, Column::InstrumentId];
+    let changed =
+        [Column::Bid, Column::Ask, Column::SetAt, Column::FormerBid, Column::FormerAsk, Column::FormerSetAt];
+    quote_override::Entity::insert(quote_override::ActiveModel::from(row).reset_all())
+        .on_conflict(OnConflict::columns(key).update_columns(changed).to_owned())
+        .exec_without_returning(ctx.tx)
+        .await?;
+    Ok(())
 }
 
 #[derive(Serialize)]

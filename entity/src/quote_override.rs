@@ -14,6 +14,10 @@ pub struct Model {
     pub bid: Price,
     pub ask: Price,
     pub set_at: DateTimeUtc,
+    /// What had been set at the close of the session before `set_at`, if a price had, and when it was set.
+    pub former_bid: Option<Price>,
+    pub former_ask: Option<Price>,
+    pub former_set_at: Option<DateTimeUtc>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -99,7 +99,7 @@ fn reason(status: Status, code: Option<ReturnCode>, failure: Option<Failure>) ->
     }
     match (status, failure) {
         (Status::Failed, Some(Failure::BankAccountDisabled)) => "The bank account was disabled.",
-        (Status::Failed, Some(Failure::AccountNotActive)) => "The account could not sell shares.",
+        (Status::Failed, Some(Failure::AccountNotActive)) => "The account was not active.",
         (Status::Failed, Some(Failure::NothingToPay)) => "The sales raised nothing.",
         (Status::Failed, Some(Failure::DepositReturned)) => "A deposit was returned.",
         (Status::Pending, _) => "Requested.",

@@ -136,6 +136,13 @@ pub fn settlement_day(trade_day: NaiveDate) -> NaiveDate {
     nth_after(trade_day, days, is_settlement_day)
 }
 
+/// Returns when the last session before this date closed.
+#[must_use]
+pub fn previous_close(day: NaiveDate) -> DateTime<Utc> {
+    let mut earlier = std::iter::successors(day.pred_opt(), NaiveDate::pred_opt);
+    earlier.find_map(session).map_or(DateTime::<Utc>::MIN_UTC, |last| last.closes_at)
+}
+
 /// Returns the time at which a trade settles: 08:30 in New York on its settlement date.
 #[must_use]
 pub fn trade_settles_at(traded_at: DateTime<Utc>) -> DateTime<Utc> {

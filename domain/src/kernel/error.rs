@@ -291,7 +291,7 @@ pub enum Code {
     TransferNotReturnable,
     /// A bank has returned a transfer, so the bank account is no longer used.
     BankAccountDisabled,
-    /// A limit of the partner's settings would be exceeded.
+    /// The limit of a day in the partner's settings would be exceeded.
     LimitExceeded,
     /// The account has less than the amount to withdraw.
     InsufficientFunds,

@@ -161,6 +161,8 @@ fn check_dividend(
     } else if pay_on < ex_on && !is_paid_first(ex_on, pay_on) {
         let text = "must not be before the ex-date, unless that is the next trading day";
         checks.note::<()>(Err(Refusal::invalid("payOn", text).into()));
+    } else if !calendar::is_banking_day(pay_on) {
+        checks.note::<()>(Err(Refusal::invalid("payOn", "must be a banking day").into()));
     }
     if ex_on.checked_add_days(MAX_DAYS_AHEAD).is_some_and(|last| pay_on > last) {
         let text = "must be within a year of the ex-date";

@@ -129,12 +129,13 @@ async fn sourced(
     let mut quote = |instrument: &instrument::Model| {
         let Stored { set, last, splits } = stored.remove(&instrument.id).unwrap_or_default();
         let price = |price, time, rounding| basis::price(&splits, &instrument.symbol, price, time, rounding);
+        let set = set.into_iter().find(|(.., set_at)| counts(*set_at));
         let (quote, source) = match (set, last) {
-            (Some((bid, ask, set_at)), _) if counts(set_at) => {
+            (Some((bid, ask, set_at)), _) => {
                 let (bid, ask) = (price(bid, set_at, Rounding::Down), price(ask, set_at, Rounding::Up));
                 (Quote { bid, ask, last: midpoint(bid, ask), at }, Source::Set)
             }
-            (_, Some((last, starts_at))) => {
+            (None, Some((last, starts_at))) => {
                 let last = price(last, starts_at, Rounding::Down);
                 (Quote::of(prices::around(last.units()), at), Source::Bars)
             }
@@ -157,8 +158,8 @@ impl Quote {
 /// Stored prices and splits of one instrument.
 #[derive(Default)]
 struct Stored {
-    /// Bid and ask that were set, and when.
-    set: Option<(Price, Price, DateTime<Utc>)>,
+    /// Bids and asks that were set, and when, newest first.
+    set: Vec<(Price, Price, DateTime<Utc>)>,
     /// Last trade of the latest bar that has begun, and the start of the bar.
     last: Option<(Price, DateTime<Utc>)>,
     /// Oldest first.
@@ -180,7 +181,8 @@ async fn stored(
     let text = format!(
         "SELECT instrument.id, quote_override.bid, quote_override.ask, bar.starts_at, bar.open, bar.close, \
          quote_override.set_at, split.processed_at, split.new_shares, split.old_shares, \
-         split.processed_id FROM instrument \
+         split.processed_id, quote_override.former_bid, quote_override.former_ask, quote_override.former_set_at \
+         FROM instrument \
          LEFT JOIN quote_override ON quote_override.partner_id = $1 \
          AND quote_override.instrument_id = instrument.id \
          LEFT JOIN bar ON bar.partner_id = $1 AND bar.instrument_id = instrument.id AND bar.starts_at = \
@@ -195,16 +197,20 @@ async fn stored(
     let statement = Statement::from_sql_and_values(connection.get_database_backend(), text, values);
     let mut found: HashMap<Uuid, Stored> = HashMap::new();
     for row in connection.query_all_raw(statement).await? {
-        let (id, bid, ask): (Uuid, Option<Price>, Option<Price>) =
-            (row.try_get_by_index(0)?, row.try_get_by_index(1)?, row.try_get_by_index(2)?);
+        let id = row.try_get_by_index(0)?;
         let starts_at: Option<DateTime<Utc>> = row.try_get_by_index(3)?;
         let last: Option<Price> = match starts_at {
             Some(starts_at) if at < starts_at + bars::LENGTH => row.try_get_by_index(4)?,
             Some(_) => row.try_get_by_index(5)?,
             None => None,
         };
-        let set_at: Option<DateTime<Utc>> = row.try_get_by_index(6)?;
-        let set = bid.zip(ask).zip(set_at).map(|((bid, ask), set_at)| (bid, ask, set_at));
+        let set_price = |[bid, ask, set_at]: [usize; 3]| -> Result<_> {
+            let (bid, ask): (Option<Price>, Option<Price>) =
+                (row.try_get_by_index(bid)?, row.try_get_by_index(ask)?);
+            let set_at: Option<DateTime<Utc>> = row.try_get_by_index(set_at)?;
+            Ok(bid.zip(ask).zip(set_at).map(|((bid, ask), set_at)| (bid, ask, set_at)))
+        };
+        let set = set_price([1, 2, 6])?.into_iter().chain(set_price([11, 12, 13])?).collect();
         let stored = found.entry(id).or_default();
         (stored.set, stored.last) = (set, last.zip(starts_at));
         if let Some(at) = row.try_get_by_index(7)? {

@@ -184,7 +184,7 @@ impl PlaceOrder {
     fn check_size(&self) -> Result<()> {
         match (self.quantity, self.notional) {
             (Some(quantity), None) => check_quantity(quantity),
-            (None, None) => Err(Refusal::required("quantity").into()),
+            (None, None) => Err(Refusal::new(Code::Required, "quantity", "or notional is required").into()),
             (Some(_), Some(_)) => {
                 Err(Refusal::invalid("notional", "must be left out of an order by quantity").into())
             }

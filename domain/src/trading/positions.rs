@@ -6,7 +6,7 @@ use crate::{
     Result, Visible,
     kernel::{app::App, calendar, clock, command::CommandContext, visible::Owner},
 };
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::NaiveDate;
 use entity::{Kind, Money, Price, Quantity, account, lot_closing::Term, position, tax_lot};
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use std::collections::HashMap;
@@ -89,7 +89,8 @@ pub async fn valuations(
     let instruments: Vec<Uuid> = lots.iter().map(|lot| lot.instrument_id).collect();
     let instruments: Vec<_> = instruments::by_ids(app, &instruments).await?.into_values().collect();
     let quotes = market::quotes(app, connection, &partner, &instruments, now).await?;
-    let closes = market::past_quotes(app, connection, &partner, &instruments, previous_close(today)).await?;
+    let closes =
+        market::past_quotes(app, connection, &partner, &instruments, calendar::previous_close(today)).await?;
     let mut found: HashMap<_, _> = positions.iter().map(|key| (*key, Valuation::default())).collect();
     for lot in &lots {
         let prices = quotes.get(&lot.instrument_id).zip(closes.get(&lot.instrument_id));
@@ -117,10 +118,4 @@ impl Valuation {
         };
         self.day_change = Money::from_units(self.day_change.units() + worth(last) - before);
     }
-}
-
-/// Returns when the last session before this date closed.
-fn previous_close(today: NaiveDate) -> DateTime<Utc> {
-    let mut earlier = std::iter::successors(today.pred_opt(), NaiveDate::pred_opt);
-    earlier.find_map(calendar::session).map_or(DateTime::<Utc>::MIN_UTC, |last| last.closes_at)
 }

@@ -76,9 +76,11 @@ pub struct TradingActivityFeeInput {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Leaf)]
 #[graphql(remote = "domain::kernel::partner_settings::FillMode")]
 pub enum FillMode {
-    /// Quotes; for instruments with stored bars, bars.
+    /// Quotes: the price that was set, or else that of the simulated market. An instrument with stored bars and without
+    /// a price that was set is filled from its bars.
     Quotes,
-    /// One-minute bars: an order is compared with the bars that begin after it was placed.
+    /// One-minute bars, stored or simulated: an order is compared with the bars that begin after it was placed. A price
+    /// that was set is shown as the quote, but fills no order.
     Bars,
 }
 

@@ -53,7 +53,7 @@ pub enum ErrorCode {
     TransferNotReturnable,
     /// A bank has returned a transfer for good, so the bank account is no longer used.
     BankAccountDisabled,
-    /// The transfer would exceed a limit of the partner's settings.
+    /// The transfer would exceed the limit of a day in the partner's settings.
     LimitExceeded,
     /// The account has less than the amount to withdraw.
     InsufficientFunds,

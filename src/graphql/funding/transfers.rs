@@ -132,13 +132,15 @@ impl Transfer {
         self.0.paid().map(Money::from)
     }
 
-    /// Whether a withdrawal was for more than 90 % of what was left of the account's total balance, or sells shares for
-    /// more than 90 % of what they are worth. It then pays what the sales raise, which may be less than the amount.
+    /// Whether a withdrawal was for more than 90 % of what was left of the account's total balance, or sells more
+    /// than 90 % of the value of the shares that no open order holds. It then pays what the sales raise, which may be
+    /// less than the amount.
     fn may_be_lower(&self) -> bool {
         self.0.may_be_lower
     }
 
-    /// Whether the caller can cancel the transfer now, unless it is a deposit whose money was spent.
+    /// Whether the caller can cancel the transfer now. Also true for a deposit whose money was spent, which is refused
+    /// then.
     fn viewer_can_cancel(&self, view: &Viewpoint) -> bool {
         transfers::can_cancel(&self.0) && view.actor().may(Scope::Transfer)
     }

@@ -125,7 +125,8 @@ pub enum LotMethod {
     /// Lots with the highest cost per share first.
     Hifo,
     /// Short-term losses first, then long-term losses, long-term gains and short-term gains; within each
-    /// group, the lots with the highest cost per share first.
+    /// group, the lots with the highest cost per share first. This order is fixed: with wash sales, another method can
+    /// cost less.
     MinTax,
     /// Lots that an order names.
     Specific,

@@ -301,7 +301,8 @@ pub struct OrderTerms {
     /// How long the order stays open.
     #[graphql(default_with = "TimeInForce::Day")]
     time_in_force: TimeInForce,
-    /// Order in which a sale closes tax lots. The account's method if omitted; `SPECIFIC` needs `lotIds`.
+    /// Order in which a sale closes tax lots. If omitted, `SPECIFIC` with `lotIds`, otherwise the
+    /// account's method. `SPECIFIC` needs `lotIds`.
     /// Only for sell orders.
     lot_method: Option<LotMethod>,
     /// Ids of the tax lots to sell, in this order, at most 100. They must be open lots of the account and the

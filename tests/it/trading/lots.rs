@@ -188,7 +188,8 @@ on_both! {
         ada.trade_in(&other, "BUY", "2", "10.00", json!({})).await;
         let of_other = ada.lot_ids(&other).await;
         let before = (count(&app, "orders").await, count(&app, "order_lot").await, count(&app, "event").await);
-        let not_found = json!({ "code": "NOT_FOUND", "path": ["lotIds"], "message": "lotIds was not found" });
+        let not_found = json!({ "code": "NOT_FOUND", "path": ["lotIds", "0"],
+            "message": "lotIds.0 was not found" });
         let invalid = |field: &str, text: &str| {
             json!({ "code": "INVALID", "path": [field], "message": format!("{field} {text}") })
         };
@@ -564,7 +565,8 @@ on_both! {
         assert_eq!(
             refused.user_error("orderPlace"),
             &json!({ "code": "INSUFFICIENT_BUYING_POWER", "path": ["quantity"],
-                "message": "Buying power is $0.00; this order may cost up to $103.00." })
+                "message": "Buying power is $0.00; this order may cost up to $103.00. The account is restricted to \
+                    settled cash." })
         );
         // Settled cash may be spent.
         app.advance_to("2026-07-13T12:30:00Z").await;

@@ -138,7 +138,12 @@ async fn what_the_request_alone_decides_is_refused_with_its_field() {
         app.quote("VTI", "99.00", "100.00").await;
         let before = rows(&app).await;
         let cases = [
-            (json!({ "quantity": null }), "REQUIRED", json!(["quantity"]), "quantity is required"),
+            (
+                json!({ "quantity": null }),
+                "REQUIRED",
+                json!(["quantity"]),
+                "quantity or notional is required",
+            ),
             (json!({ "quantity": "0" }), "INVALID", json!(["quantity"]), "quantity must be above zero"),
             (
                 json!({ "quantity": "0.00001" }),
@@ -480,7 +485,7 @@ async fn an_open_order_is_replaced_with_its_hold() {
         assert_eq!(buying_power(&app, &ada).await, "515.00");
         let before = rows(&app).await;
         for (turn, (more, code, path, message)) in [
-            (json!({}), "REQUIRED", json!(["quantity"]), "quantity is required"),
+            (json!({}), "REQUIRED", json!(["quantity"]), "quantity or a new price is required"),
             (json!({ "quantity": "0" }), "INVALID", json!(["quantity"]), "quantity must be above zero"),
             (
                 json!({ "limitPrice": amount("1.001") }),
@@ -763,6 +768,17 @@ async fn day_change_counts_from_the_last_bar_of_the_previous_session() {
         // A price that is set today does not change the close of the day before.
         quote(&app, "120.00", "122.00").await;
         assert_eq!(change().await, json!([{ "dayChange": amount("22.00") }]));
+        // The next day counts from that price, also when others are set.
+        app.advance_to("2026-07-14T15:00:00Z").await;
+        assert_eq!(change().await, json!([{ "dayChange": amount("0.00") }]));
+        for (bid, ask, expected) in [("120.00", "122.00", "0.00"), ("125.00", "127.00", "10.00")] {
+            quote(&app, bid, ask).await;
+            assert_eq!(change().await, json!([{ "dayChange": amount(expected) }]));
+        }
+        // After two sessions without another price, the newest counts.
+        app.advance_to("2026-07-16T15:00:00Z").await;
+        quote(&app, "119.00", "121.00").await;
+        assert_eq!(change().await, json!([{ "dayChange": amount("-12.00") }]));
     }
 }
 
@@ -794,7 +810,8 @@ async fn an_account_restricted_to_settled_cash_holds_no_proceeds_for_a_replaced_
         assert_eq!(
             refused.user_error("orderReplace"),
             &json!({ "code": "INSUFFICIENT_BUYING_POWER", "path": ["quantity"],
-                "message": "Buying power is $500.00; this order may cost up to $550.00." })
+                "message": "Buying power is $500.00; this order may cost up to $550.00. The account is restricted \
+                    to settled cash." })
         );
         replace(&app, "r2", &id, json!({ "quantity": "10" })).await.entity("orderReplace", "order");
         assert_eq!(buying_power(&app, &ada).await, "0.00");

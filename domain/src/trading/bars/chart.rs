@@ -125,8 +125,8 @@ fn slots(
 ) -> Result<Vec<Range<DateTime<Utc>>>> {
     let too_many = || {
         let text = format!(
-            "is too long before `to`, by default the present: at most {MAX_BARS} bars that cover {MAX_MINUTES} \
-             minutes of market hours are returned at once"
+            "is too early: at most {MAX_BARS} bars, of at most {MAX_MINUTES} minutes of market hours together, are \
+             returned at once; `to` is the present if it is left out"
         );
         Error::from(Refusal::invalid("from", text))
     };

@@ -77,8 +77,9 @@ impl LotChoice {
             .filter(tax_lot::Column::OpenQuantity.gt(0_i64))
             .all(connection)
             .await?;
-        if lots.len() < self.lot_ids.len() {
-            return Err(Refusal::not_found("lotIds").into());
+        let is_missing = |id: &Uuid| lots.iter().all(|lot| lot.id != *id);
+        if let Some(place) = self.lot_ids.iter().position(is_missing) {
+            return Err(Refusal::not_found(&format!("lotIds.{place}")).into());
         }
         let shares = lots.iter().try_fold(Quantity::ZERO, |sum, lot| sum.plus(lot.open_quantity));
         if shares.is_none_or(|shares| shares < order.quantity) {

@@ -235,7 +235,11 @@ fn cash_holds(
     let proceeds = if only_settled { 0 } else { unsettled.available() };
     let power = cash.available().saturating_add(proceeds);
     if power < most {
-        return Err(too_expensive(power, most).into());
+        let mut refusal = too_expensive(power, most);
+        if only_settled {
+            refusal.text.push_str(" The account is restricted to settled cash.");
+        }
+        return Err(refusal.into());
     }
     let from_cash = most.min(cash.available());
     Ok(vec![(cash, from_cash), (unsettled, most - from_cash)])

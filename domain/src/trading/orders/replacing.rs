@@ -50,7 +50,8 @@ impl Command for ReplaceOrder {
     fn check(&self, _: Mode) -> Result<()> {
         let mut checks = Checks::default();
         if self.quantity.is_none() && self.limit_price.is_none() && self.stop_price.is_none() {
-            checks.note::<()>(Err(Refusal::required("quantity").into()));
+            let text = "or a new price is required";
+            checks.note::<()>(Err(Refusal::new(Code::Required, "quantity", text).into()));
         }
         if let Some(quantity) = self.quantity {
             checks.note(check_quantity(quantity));
