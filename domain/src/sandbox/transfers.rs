@@ -25,7 +25,8 @@ pub struct ReturnTransfer {
 }
 
 /// Returns a transfer with this code now, as its bank would, however late: a transfer that was sent, settled or
-/// completed. A deposit, or a withdrawal from cash, that waits to be sent is sent first. Sandbox only. Requires scope `operate`.
+/// completed. A deposit, or a withdrawal from cash, that waits to be sent is sent first. Sandbox only. Requires scope
+/// `operate`.
 ///
 /// A transfer that was returned with the same code already is not changed.
 ///

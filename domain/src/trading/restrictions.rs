@@ -129,19 +129,21 @@ pub async fn sold_without_paying(
 /// Returns the ids of the orders whose purchases a deposit paid for, at least in part, since it was last returned.
 ///
 /// A purchase was paid with the deposit if the account's settled and unsettled cash, less what it owed, did not cover
-/// it without this deposit and those that were canceled, failed or were returned.
+/// it without this deposit and those that were canceled, failed or were returned. Cash of several deposits is not told
+/// apart, so the history of the account is worked out again as if the money had never come.
 pub async fn purchases_with(ctx: &CommandContext<'_>, deposit: &transfer::Model) -> Result<Vec<Uuid>> {
-    let text = "SELECT DISTINCT stream_id FROM (SELECT stream_id, kind, occurred_at, change, sum(change) OVER (ORDER \
-        BY id) AS cash FROM (SELECT event.id AS id, event.stream_id AS stream_id, event.type AS kind, \
-        event.occurred_at AS occurred_at, sum(CASE WHEN ledger_transfer.credit_account_id = ledger_account.id THEN \
-        ledger_transfer.amount ELSE -ledger_transfer.amount END) AS change FROM ledger_account JOIN ledger_transfer ON \
-        (ledger_transfer.credit_account_id = ledger_account.id OR ledger_transfer.debit_account_id = ledger_account.id) \
-        JOIN event ON \
-        event.id = ledger_transfer.cause_id WHERE ledger_account.owner_id = $1 AND ledger_account.asset = 'USD' AND \
-        ledger_account.kind IN ('cash', 'unsettled', 'receivable') AND event.stream_id <> $2 AND event.stream_id NOT \
-        IN (SELECT id FROM transfer WHERE account_id = $1 AND direction = 'deposit' AND status IN ('canceled', \
-        'failed', 'returned')) GROUP BY event.id, event.stream_id, event.type, event.occurred_at) AS changes) AS \
-        history WHERE change < 0 AND cash < 0 AND kind LIKE 'order.%' AND occurred_at >= $3 ORDER BY stream_id";
+    let text = "SELECT DISTINCT stream_id FROM ( \
+        SELECT stream_id, kind, occurred_at, change, sum(change) OVER (ORDER BY id) AS cash FROM ( \
+        SELECT event.id AS id, event.stream_id AS stream_id, event.type AS kind, event.occurred_at AS occurred_at, \
+        sum(CASE WHEN moved.credit_account_id = own.id THEN moved.amount ELSE -moved.amount END) AS change \
+        FROM ledger_account AS own \
+        JOIN ledger_transfer AS moved ON (moved.credit_account_id = own.id OR moved.debit_account_id = own.id) \
+        JOIN event ON event.id = moved.cause_id \
+        WHERE own.owner_id = $1 AND own.asset = 'USD' AND own.kind IN ('cash', 'unsettled', 'receivable') \
+        AND event.stream_id <> $2 AND event.stream_id NOT IN (SELECT id FROM transfer WHERE account_id = $1 \
+        AND direction = 'deposit' AND status IN ('canceled', 'failed', 'returned')) \
+        GROUP BY event.id, event.stream_id, event.type, event.occurred_at) AS changes) AS history \
+        WHERE change < 0 AND cash < 0 AND kind LIKE 'order.%' AND occurred_at >= $3 ORDER BY stream_id";
     let since = deposit.returned_at.unwrap_or(deposit.created_at);
     let values = [deposit.account_id.into(), deposit.id.into(), since.into()];
     let statement = Statement::from_sql_and_values(ctx.tx.get_database_backend(), text, values);
