@@ -609,11 +609,12 @@ on_both! {
             let app = &app;
             async move {
                 let placed = app.gql_until_answered(ORDER_PLACE, json!({ "input": input })).await;
-                let id = placed.entity("orderPlace", "order")["id"].as_str().unwrap().to_owned();
-                assert_eq!(app.ended(&id).await["status"], "FILLED");
+                placed.entity("orderPlace", "order")["id"].as_str().unwrap().to_owned()
             }
         });
-        futures_util::future::join_all(orders).await;
+        for id in futures_util::future::join_all(orders).await {
+            assert_eq!(app.ended(&id).await["status"], "FILLED");
+        }
         for account in [&account, &other] {
             assert_eq!(ada.rows(account, "positions", "quantity").await, [["50"]]);
             assert_eq!(ada.gains(account).await.len(), 16);
