@@ -357,6 +357,8 @@ impl TestApp {
 
     /// Returns the cursor of the partner's newest event, from which a subscription misses nothing.
     pub async fn cursor(&self) -> String {
+        // The partner itself is created without waiting for its event to be numbered.
+        self.app.sequencer.caught_up().await;
         events::head(&self.app.db.read, self.partner.id).await.unwrap().to_string()
     }
 
