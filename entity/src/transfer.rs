@@ -39,7 +39,8 @@ pub struct Model {
     /// Time when the last of these proceeds settles.
     #[serde(default)]
     pub unsettled_until: Option<DateTimeUtc>,
-    /// Whether a withdrawal of more than 90 % of the balance, or of the shares' value, pays what its sales raise.
+    /// Whether a withdrawal of more than 90 % of the balance, or of the value of the free shares, pays what its sales
+    /// raise.
     #[serde(default)]
     pub may_be_lower: bool,
     /// Time when the transfer is sent to the bank next, if that is known.

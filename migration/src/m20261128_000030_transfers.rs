@@ -66,7 +66,7 @@ ALTER TABLE settlement_violation_next RENAME TO settlement_violation;
 CREATE INDEX settlement_violation_of_account ON settlement_violation (account_id, id);
 ";
 
-/// PostgreSQL names constraints after the table.
+/// PostgreSQL names indexes after the table.
 const NAMES: &str = "
 ALTER INDEX settlement_violation_next_pkey RENAME TO settlement_violation_pkey;
 ALTER INDEX settlement_violation_next_fill_id_kind_key RENAME TO settlement_violation_fill_id_kind_key;

@@ -166,7 +166,7 @@ async fn take(
         return Ok(());
     }
     let account_id = deposit.account_id;
-    // Orders are always locked before cash.
+    // Whoever cancels or fills a purchase locks it before the cash.
     raising::lock_purchases(ctx, account_id).await?;
     if free(&cash_accounts(ctx, account_id).await?) < amount.units() {
         raising::cancel_purchases(ctx, account_id).await?;

@@ -51,9 +51,9 @@ pub struct CreateWithdrawal {
 /// From cash, the money is in the bank account three banking days after the request; with sales it is sent when they
 /// settle and arrives two banking days later (documented: 3 to 5 business days). A withdrawal of more than 90 % of the
 /// total balance pays what its sales raise if prices fall meanwhile (documented), and never more than the amount; so
-/// does one that sells more than 90 % of the shares' value. Other withdrawals sell again until the amount is raised or
-/// nothing is left to sell. All sell again what was not sold when the market closed. If the account is not active when
-/// shares are to be sold or the money is to be sent, the withdrawal fails, and its money is put back.
+/// does one that sells more than 90 % of the value of the shares that no open order holds. Other withdrawals sell again
+/// until the amount is raised or nothing is left to sell. All sell again what was not sold when the market closed. If
+/// the account is not active when the withdrawal is next due, it fails, and its money is put back.
 ///
 /// # Errors
 /// `INSUFFICIENT_FUNDS` above the total balance, of which deposits that have not settled, what open orders hold, and

@@ -152,6 +152,11 @@ impl CommandContext<'_> {
         timers::cancel(self.tx, self.partner.id, subject_id, D::KIND).await
     }
 
+    /// Locks the scheduled changes of several subjects, for callers that lock the subjects before they cancel any.
+    pub async fn lock_scheduled(&self, subject_ids: &[Uuid]) -> Result<()> {
+        timers::lock(self.tx, self.partner.id, subject_ids).await
+    }
+
     /// Cancels all scheduled changes of `subject_id`, with the same promise as `unschedule`.
     pub async fn unschedule_all(&self, subject_id: Uuid) -> Result<()> {
         timers::cancel_all(self.tx, self.partner.id, subject_id).await

@@ -187,6 +187,20 @@ pub(super) async fn cancel(
     Ok(())
 }
 
+/// Locks the timers by the partner's clock for these subjects.
+pub(super) async fn lock(tx: &WriteTransaction, partner_id: Uuid, subject_ids: &[Uuid]) -> Result<()> {
+    let timers = timer::Entity::find()
+        .select_only()
+        .column(timer::Column::Id)
+        .filter(timer::Column::SubjectId.is_in(subject_ids.iter().copied()))
+        .filter(timer::Column::PartnerId.eq(partner_id))
+        .filter(timer::Column::Clock.eq(Clock::Partner))
+        .order_by_asc(timer::Column::Id)
+        .lock(LockType::Update);
+    timers.into_tuple::<Uuid>().all(tx).await?;
+    Ok(())
+}
+
 /// Cancels all timers by the partner's clock for a subject.
 pub(super) async fn cancel_all(tx: &WriteTransaction, partner_id: Uuid, subject_id: Uuid) -> Result<()> {
     tx.scheduled().has_canceled = true;

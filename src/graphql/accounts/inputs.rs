@@ -226,8 +226,8 @@ impl AccountMutation {
     }
 
     /// Freezes an active account: deposits, withdrawals and new orders are refused, and withdrawals that were not sent
-    /// to the bank yet fail. Open orders can be canceled; trades, deposits and withdrawals that were sent settle.
-    /// Requires scope `operate`.
+    /// to the bank fail when they are next due. Open orders can be canceled; trades, deposits and withdrawals that were
+    /// sent settle. Requires scope `operate`.
     #[answers(account: Account)]
     fn account_freeze(
         account_id: IdOf<Account>,

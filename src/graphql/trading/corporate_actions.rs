@@ -203,8 +203,8 @@ pub struct CashDividendInput {
     /// Record date, on or after the ex-date, unless `payOn` is before the ex-date. By default the earlier of `exOn` and
     /// `payOn`.
     record_on: Option<Date>,
-    /// Date of the payment, on or after the record date. If the dividend is at least 25 % of the price, this may be the
-    /// trading day before the ex-date; then the dividend is paid on the ex-date.
+    /// Date of the payment, a banking day on or after the record date. If the dividend is at least 25 % of the price,
+    /// this may be the trading day before the ex-date; then the dividend is paid on the ex-date.
     pay_on: Date,
 }
 

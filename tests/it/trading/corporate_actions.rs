@@ -28,7 +28,7 @@ use entity::{
     timer::{self, TimerKind},
 };
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, Statement, sea_query::Expr,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, sea_query::Expr,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -623,6 +623,8 @@ on_both! {
             // The trading day before the ex-date, for a dividend of less than 25 % of the price.
             ("VTI", "2026-07-15", dividend("24.999999", "2026-07-14"), "INVALID", "terms.cashDividend.payOn"),
             ("VTI", "2026-07-15", dividend("1000.00", "2026-07-13"), "INVALID", "terms.cashDividend.payOn"),
+            // A Saturday.
+            ("VTI", "2026-07-15", dividend("1.00", "2026-07-18"), "INVALID", "terms.cashDividend.payOn"),
             ("VTI", "2026-07-15", dividend("0", paid), "INVALID", "terms.cashDividend.perShare"),
             ("VTI", "2026-07-15", dividend("-1", paid), "INVALID", "terms.cashDividend.perShare"),
             ("VTI", "2026-07-15", dividend("0.0000001", paid), "INVALID", "terms.cashDividend.perShare.amount"),
@@ -1329,44 +1331,6 @@ async fn realized_gains_from_before_corporate_actions_stay() {
             assert!(older.db.execute_unprepared(&again).await.is_err(), "{column}");
         }
     }
-}
-
-/// On PostgreSQL, a split waits for orders that are being placed, and adjusts them.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_order_that_is_being_placed_when_a_split_is_recorded_is_adjusted() {
-    let Some(app) = TestApp::postgres().await else { return };
-    let ada = app.funded_customer("Ada", "1000.00").await;
-    app.quote("KO", "100.00", "100.00").await;
-    let terms = json!({ "split": { "newShares": 2, "oldShares": 1 } });
-    apply(&app, "split", "KO", "2026-07-15", terms).await;
-    app.advance_to("2026-07-15T03:59:58Z").await;
-    let waiting = async |most: u64| {
-        let text = "SELECT count(*) AS waiting FROM pg_stat_activity WHERE datname = current_database() AND \
-            wait_event_type = 'Lock'";
-        let statement = Statement::from_string(DbBackend::Postgres, text);
-        loop {
-            let row = app.app.db.read.query_one_raw(statement.clone()).await.unwrap().unwrap();
-            if row.try_get::<i64>("", "waiting").unwrap().cast_unsigned() >= most {
-                return;
-            }
-        }
-    };
-    // The new order refers to the instrument, and waits for it after its account is locked and its price is read.
-    let blocker = app.app.db.write().await.unwrap();
-    blocker.execute_unprepared("SELECT 1 FROM instrument WHERE symbol = 'KO' FOR UPDATE").await.unwrap();
-    let place = rest(&app, &ada, "BUY", "KO", "1", limit("90.00"));
-    let recorded = async {
-        waiting(1).await;
-        let released = async {
-            waiting(2).await;
-            blocker.commit().await.unwrap();
-        };
-        tokio::join!(app.advance_to("2026-07-15T04:00:01Z"), released);
-    };
-    let (id, ()) = tokio::join!(place, recorded);
-    assert_eq!(order(&app, &id).await, "NEW 2 45.00 -");
-    assert_eq!(power(&app, &ada).await, "910.00");
-    require_sound_books(&app).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -214,9 +214,10 @@ pub fn cash_for(settings: &PartnerSettings, order: &order::Model, ask: Price) ->
 }
 
 /// Returns the refusal for an order that may cost more than the buying power.
-pub fn too_expensive(power: i64, most: i64) -> Refusal {
+pub fn too_expensive(power: i64, most: i64, only_settled: bool) -> Refusal {
     let (power, most) = (Money::from_units(power), Money::from_units(most));
-    let text = format!("Buying power is ${power}; this order may cost up to ${most}.");
+    let why = if only_settled { " The account is restricted to settled cash." } else { "" };
+    let text = format!("Buying power is ${power}; this order may cost up to ${most}.{why}");
     Refusal::new(Code::InsufficientBuyingPower, "quantity", text)
 }
 
@@ -235,11 +236,7 @@ fn cash_holds(
     let proceeds = if only_settled { 0 } else { unsettled.available() };
     let power = cash.available().saturating_add(proceeds);
     if power < most {
-        let mut refusal = too_expensive(power, most);
-        if only_settled {
-            refusal.text.push_str(" The account is restricted to settled cash.");
-        }
-        return Err(refusal.into());
+        return Err(too_expensive(power, most, only_settled).into());
     }
     let from_cash = most.min(cash.available());
     Ok(vec![(cash, from_cash), (unsettled, most - from_cash)])

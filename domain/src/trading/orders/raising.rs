@@ -144,9 +144,14 @@ pub async fn cancel_sales_for(ctx: &CommandContext<'_>, withdrawal_id: Uuid) -> 
     cancel(ctx, open.all(ctx.tx).await?).await
 }
 
-/// Locks the open purchases of an account.
+/// Locks the open purchases of an account, and before them their timers, as whoever cancels one does.
 pub async fn lock_purchases(ctx: &CommandContext<'_>, account_id: Uuid) -> Result<()> {
     let ids = open_purchases(account_id).select_only().column(order::Column::Id);
+    let found: Vec<Uuid> = ids.clone().into_tuple().all(ctx.tx).await?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    ctx.lock_scheduled(&found).await?;
     ids.lock(LockType::NoKeyUpdate).into_tuple::<Uuid>().all(ctx.tx).await?;
     Ok(())
 }

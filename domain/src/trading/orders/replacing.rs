@@ -164,7 +164,7 @@ impl ReplaceOrder {
             Side::Buy => {
                 let [cash, unsettled] = ledger::lock(ctx.tx, order.account_id, CASH).await?;
                 let proceeds = if only_settled { 0 } else { unsettled.available() };
-                Ok(too_expensive(cash.available() + proceeds + held, needed))
+                Ok(too_expensive(cash.available() + proceeds + held, needed, only_settled))
             }
             Side::Sell => {
                 let instrument = instruments::of_order(ctx.app, order).await?;
