@@ -7,7 +7,7 @@ use crate::{
     kernel::{command::CommandContext, events::Event},
     people::{
         applicants::{Applicant, PersonFields},
-        person::tidy,
+        person::{check_words, tidy},
         user_changes::{AddressChange, Change, PersonPatch},
         users,
     },
@@ -31,7 +31,10 @@ pub fn correction(patch: &PersonPatch) -> PersonPatch {
     }
     let AddressChange { line1, city, state, postal_code, country_code, .. } = address;
     for text in [line1, city, state, postal_code, country_code].into_iter().flatten() {
-        *text = tidy(text);
+        // What is too long or not printable as it was sent is left for the check.
+        if check_words("address", text).is_ok() {
+            *text = tidy(text);
+        }
     }
     patch
 }
