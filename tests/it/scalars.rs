@@ -152,7 +152,7 @@ on_both! {
     async fn well_formed_values_reach_the_rules(app: TestApp) {
         for (case, value, expected) in [
             (&CASES[0], r#""-1""#, ("INVALID", "quantity", "quantity must be above zero")),
-            (&CASES[0], "null", ("REQUIRED", "quantity", "quantity is required")),
+            (&CASES[0], "null", ("REQUIRED", "quantity", "quantity or notional is required")),
             (&CASES[0], r#""0.000000001""#, ("INVALID", "quantity", "quantity has too many decimals")),
             (&CASES[0], r#""0001.50""#, ("NOT_FOUND", "accountId", "accountId was not found")),
             (&CASES[1], r#""1.001""#, ("INVALID", "amount.amount", "amount.amount has too many decimals")),

@@ -235,11 +235,11 @@ on_both! {
             });
             others.chain([bought.clone()]).collect::<Vec<_>>()
         };
-        for (ids, code, message) in [
-            (ids(101), "INVALID", "lotIds must have at most 100 ids"),
-            (ids(100), "NOT_FOUND", "lotIds was not found"),
+        for (ids, code, path, message) in [
+            (ids(101), "INVALID", json!(["lotIds"]), "lotIds must have at most 100 ids"),
+            (ids(100), "NOT_FOUND", json!(["lotIds", "0"]), "lotIds.0 was not found"),
         ] {
-            let error = json!({ "code": code, "path": ["lotIds"], "message": message });
+            let error = json!({ "code": code, "path": path, "message": message });
             let refused = ada.place(&account, "SELL", "1", json!({ "lotIds": ids })).await;
             assert_eq!(refused.user_error("orderPlace"), &error);
             let preview = ada.preview(&account, "SELL", "1", json!({ "lotIds": ids })).await;

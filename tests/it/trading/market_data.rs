@@ -310,8 +310,8 @@ on_both! {
     }
 
     async fn charts_are_bounded(app: TestApp) {
-        let too_long = "from is too long before `to`, by default the present: at most 1000 bars that cover 100000 \
-            minutes of market hours are returned at once";
+        let too_long = "from is too early: at most 1000 bars, of at most 100000 minutes of market hours together, are \
+            returned at once; `to` is the present if it is left out";
         for (from, to, interval, message) in [
             ("2026-07-08T23:19:00Z", None, "ONE_MINUTE", Some(too_long)),
             ("2026-07-08T23:20:00Z", None, "ONE_MINUTE", None),
