@@ -120,7 +120,11 @@ impl Field {
         let wrapper = quote! {
             #(#attributes)*
             #named
-            #visibility async fn #wrapper_name(&self, __ctx: &::async_graphql::Context<'_>, #(#parameters),*) -> #returned {
+            #visibility async fn #wrapper_name(
+                &self,
+                __ctx: &::async_graphql::Context<'_>,
+                #(#parameters),*
+            ) -> #returned {
                 self.#ident(#(#passed),*)#wait
             }
         };
