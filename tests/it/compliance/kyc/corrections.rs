@@ -94,6 +94,16 @@ on_both! {
         );
     }
 
+    async fn a_correction_is_checked_as_it_was_sent(app: TestApp) {
+        let token = app.post("/v1/kyc", applicant("Review")).await.body["token"].as_str().unwrap().to_owned();
+        for field in ["address_line_1", "address_city"] {
+            for text in ["x".repeat(101), format!("a{}b", " ".repeat(99)), "a\u{85}b".to_owned()] {
+                let message = format!("{field} must have at most 100 printable characters");
+                refused(&app.patch(&token, json!({ field: text })).await, 400, "validation_error", &message);
+            }
+        }
+    }
+
     async fn a_correction_does_not_end_a_review(app: TestApp) {
         let reviewed =
             app.post("/v1/kyc", applicant("Review")).await.body["token"].as_str().unwrap().to_owned();
