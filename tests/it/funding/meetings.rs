@@ -491,6 +491,25 @@ on_both! {
         }
     }
 
+    /// A return cancels purchases in the order in which their owner does.
+    async fn a_purchase_is_canceled_once_by_its_owner_and_a_return(app: TestApp) {
+        app.quote("VTI", "100.00", "100.00").await;
+        for (turn, name) in ["Ada", "Ben", "Cyd", "Dan"].into_iter().enumerate() {
+            let customer = app.customer(name).await;
+            let paid_in = deposit(&app, &customer, name, "100.00").await;
+            app.advance_to(&format!("2026-07-{}T15:00:00Z", 14 + turn)).await;
+            let resting = rest(&app, &customer, &format!("{name}-rest"), "2", "45.00").await;
+            let input = json!({ "idempotencyKey": format!("{name}-cancel"), "orderId": resting });
+            let (canceled, _) =
+                join(app.gql(ORDER_CANCEL, json!({ "input": input })), returned(&app, &paid_in, "R08")).await;
+            let refusal = &canceled.data()["orderCancel"]["userErrors"][0]["code"];
+            assert!(refusal.is_null() || refusal == "NOT_CANCELABLE", "{}", canceled.body);
+            assert_eq!(app.ended(&resting).await["status"], "CANCELED");
+            assert_eq!(balances(&app, &customer).await, "0.00 0.00 0.00 0.00 0.00 0.00");
+        }
+        assert_eq!(app.deadlocks().await, 0);
+    }
+
     /// The money of a deposit is taken back once, whatever has been sold for a withdrawal by then.
     async fn a_deposit_returned_while_a_withdrawal_sells(app: TestApp) {
         app.quote("VTI", "100.00", "100.00").await;
