@@ -26,11 +26,10 @@ use domain::{
         transfers::{self, CancelTransfer},
         withdrawals::CreateWithdrawal,
     },
-    kernel::lists::Filter,
+    kernel::{ids, lists::Filter},
 };
-use entity::transfer;
+use entity::{Kind, transfer};
 use macros::{Fields, Leaf, breadth, mutations};
-use uuid::Uuid;
 
 /// ACH transfer between an external bank account and a brokerage account.
 #[derive(Clone)]
@@ -352,8 +351,9 @@ impl TransferFilter {
         [
             Filter::one_of(transfer::Column::Status, statuses),
             Filter::one_of(transfer::Column::Direction, self.direction.map(transfer::Direction::from)),
-            self.account_id.map(|id| Filter::is(transfer::Column::AccountId, parsed(&id))),
-            self.bank_account_id.map(|id| Filter::is(transfer::Column::BankAccountId, parsed(&id))),
+            self.account_id.map(|id| Filter::is(transfer::Column::AccountId, ids::parse(Kind::Account, &id))),
+            self.bank_account_id
+                .map(|id| Filter::is(transfer::Column::BankAccountId, ids::parse(Kind::BankAccount, &id))),
             self.created_from.map(|time| Filter::from(transfer::Column::CreatedAt, time.0)),
             self.created_before.map(|time| Filter::before(transfer::Column::CreatedAt, time.0)),
         ]
@@ -361,11 +361,6 @@ impl TransferFilter {
         .flatten()
         .collect()
     }
-}
-
-/// Returns the id, or one that nothing has if it is malformed.
-fn parsed(id: &ID) -> Uuid {
-    Uuid::try_parse(id).unwrap_or_default()
 }
 
 sort_by!(
