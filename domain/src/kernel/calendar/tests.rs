@@ -203,6 +203,21 @@ fn trades_settle_at_0830_new_york_time() {
 }
 
 #[test]
+fn the_previous_close_is_that_of_the_last_session_before_a_day() {
+    for (date, closed) in [
+        ("2026-07-10", "2026-07-09T20:00:00Z"),
+        ("2026-07-13", "2026-07-10T20:00:00Z"),
+        // After a Saturday, a holiday and a short session.
+        ("2026-07-12", "2026-07-10T20:00:00Z"),
+        ("2026-07-06", "2026-07-02T20:00:00Z"),
+        ("2026-11-28", "2026-11-27T18:00:00Z"),
+    ] {
+        assert_eq!(previous_close(day(date)), at(closed), "{date}");
+    }
+    assert_eq!(previous_close(NaiveDate::MIN), DateTime::<Utc>::MIN_UTC);
+}
+
+#[test]
 fn extreme_dates_do_not_panic() {
     for instant in [DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC] {
         let _ = (is_open(instant), next_open(instant), next_close(instant));
