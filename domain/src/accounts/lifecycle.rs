@@ -47,8 +47,8 @@ pub struct CloseAccount {
 }
 
 /// Freezes an active account. Requires scope `operate`. The account accepts neither deposits nor withdrawals nor
-/// orders until it is unfrozen, and a withdrawal that was not sent to the bank fails when it is next due. Orders can still
-/// be canceled; trades, pending deposits and withdrawals that were sent still settle.
+/// orders until it is unfrozen, and a withdrawal that was not sent to the bank fails when it is next due. Orders can
+/// still be canceled; trades, pending deposits and withdrawals that were sent still settle.
 impl Command for FreezeAccount {
     const NAME: &'static str = "account.freeze";
     const SCOPE: Scope = Scope::Operate;
