@@ -25,6 +25,13 @@ jit = off
 max_parallel_workers_per_gather = 0
 ";
 
+/// For the short benchmark, which checks the code: what a commit costs in the kernel depends on the disk, and how much
+/// of a page is logged on when the last checkpoint was.
+const WITHOUT_DISK: &str = "
+fsync = off
+full_page_writes = off
+";
+
 /// A running server; stopped and removed when it is dropped.
 pub struct Server {
     programs: Programs,
@@ -34,11 +41,11 @@ pub struct Server {
 }
 
 impl Server {
-    pub fn start() -> Result<Self> {
+    pub fn start(waits_for_disk: bool) -> Result<Self> {
         let programs = Programs::find().ok_or("PostgreSQL is not installed; use --database sqlite")?;
         let name = format!("coffer-bench-postgres-{}", random()?);
         let mut server = Self { data: programs.home.join(name), programs, port: 0, password: random()? };
-        server.init()?;
+        server.init(waits_for_disk)?;
         server.port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let (port, log) = (format!("-p {}", server.port), server.data.join("log").display().to_string());
         server.run("pg_ctl", &["start", "-w", "-t", "60", "-l", &log, "-o", &port])?;
@@ -55,7 +62,7 @@ impl Server {
         Ok(file.lines().next().unwrap_or_default().trim().parse()?)
     }
 
-    fn init(&self) -> Result<()> {
+    fn init(&self, waits_for_disk: bool) -> Result<()> {
         DirBuilder::new().mode(0o700).create(&self.data)?;
         let secret = self.data.with_extension("secret");
         let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&secret)?;
@@ -72,7 +79,11 @@ impl Server {
         fs::remove_file(&secret)?;
         initialized?;
         let configuration = self.data.join("postgresql.conf");
-        OpenOptions::new().append(true).open(configuration)?.write_all(SETTINGS.as_bytes())?;
+        let mut configuration = OpenOptions::new().append(true).open(configuration)?;
+        configuration.write_all(SETTINGS.as_bytes())?;
+        if !waits_for_disk {
+            configuration.write_all(WITHOUT_DISK.as_bytes())?;
+        }
         Ok(())
     }
 

@@ -27,6 +27,8 @@ struct Extent {
     /// CPU time of one operation in one round, in milliseconds.
     budget: f64,
     fanout: fanout::Extent,
+    /// Whether PostgreSQL writes commits to disk.
+    waits_for_disk: bool,
     /// Whether there are enough subscribers to see how much memory each takes.
     shows_memory: bool,
 }
@@ -40,12 +42,14 @@ impl Extent {
         size: data::FULL,
         budget: 2000.0,
         fanout: Extent::fanout(1000, 20, 2000.0),
+        waits_for_disk: true,
         shows_memory: true,
     };
     const SHORT: Self = Self {
         size: data::SHORT,
         budget: 300.0,
-        fanout: Extent::fanout(200, 5, 1000.0),
+        fanout: Extent::fanout(200, 20, 1000.0),
+        waits_for_disk: false,
         shows_memory: false,
     };
 }
@@ -113,7 +117,8 @@ impl Drop for Folder {
 
 async fn on(kind: Kind, coffer: &Path, extent: &Extent, rounds: usize) -> Result<Vec<Row>> {
     let folder = Folder::new()?;
-    let postgres = if kind == Kind::Postgres { Some(postgres::Server::start()?) } else { None };
+    let postgres =
+        if kind == Kind::Postgres { Some(postgres::Server::start(extent.waits_for_disk)?) } else { None };
     let url = postgres
         .as_ref()
         .map_or_else(|| format!("sqlite:{}", folder.0.join("coffer.db").display()), postgres::Server::url);
