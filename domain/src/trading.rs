@@ -19,3 +19,4 @@ pub mod quotes;
 pub mod receivables;
 pub mod restrictions;
 pub mod venue;
+mod wrong_lines;

@@ -4,6 +4,7 @@ mod catalog;
 
 pub use catalog::{Catalog, current};
 
+use super::wrong_lines::WrongLines;
 use crate::{
     Code, Error, Refusal, Result, Visible,
     kernel::{
@@ -18,6 +19,7 @@ use crate::{
         visible::Owner,
     },
 };
+use csv::{ByteRecord, StringRecord};
 use entity::{
     Kind, Price,
     instrument::{self, AssetClass},
@@ -273,10 +275,10 @@ pub const COLUMNS: [&str; 5] = ["symbol", "name", "exchange", "asset_class", "ba
 /// Parses a CSV file of instruments. The first line has the column names, in any order.
 ///
 /// # Errors
-/// A message with the number of the line.
+/// A message with the numbers of the wrong lines.
 pub fn read(text: &[u8]) -> Result<Vec<NewInstrument>, String> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text);
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(text);
     let header = reader.headers().map_err(|_| "line 1: cannot be read".to_owned())?.clone();
     let columns = COLUMNS.map(|column| header.iter().position(|name| name == column));
     let [Some(symbol), Some(name), Some(exchange), Some(asset_class), Some(base_price)] = columns else {
@@ -285,52 +287,49 @@ pub fn read(text: &[u8]) -> Result<Vec<NewInstrument>, String> {
     if header.len() != COLUMNS.len() {
         return Err(format!("line 1: must be {}", COLUMNS.join(",")));
     }
+    let columns = [symbol, name, exchange, asset_class, base_price];
     let mut seen = HashSet::new();
     let mut instruments = Vec::new();
-    for record in reader.records() {
-        let record = record.map_err(|error| match error.position() {
-            Some(position) => {
-                format!("line {}: must have {} values in UTF-8", position.line(), COLUMNS.len())
-            }
-            None => "cannot be read".to_owned(),
-        })?;
-        let line = record.position().map_or(0, csv::Position::line);
-        let text = |column: usize| record.get(column).unwrap_or_default().to_owned();
-        let wrong = |column: &str, what: &str| format!("line {line}: {column} {what}");
-        let new = NewInstrument {
-            symbol: text(symbol),
-            name: text(name),
-            exchange: text(exchange),
-            asset_class: AssetClass::try_from_value(&text(asset_class))
-                .map_err(|_| wrong("asset_class", &format!("must be {}", asset_classes())))?,
-            base_price: text(base_price)
-                .parse()
-                .ok()
-                .filter(|price: &Price| price.is_positive() && *price <= MAX_PRICE)
-                .ok_or_else(|| {
-                    wrong("base_price", "must be a price from 0.0001 to 1000000, with at most 4 decimals")
-                })?,
-        };
-        if !is_symbol(&new.symbol) {
-            return Err(wrong(
-                "symbol",
-                "must have 1 to 20 capital letters, digits, dots, hyphens or slashes",
-            ));
+    let mut wrong = WrongLines::default();
+    for record in reader.byte_records() {
+        let record = record.map_err(|_| "cannot be read".to_owned())?;
+        match parsed(&record, columns) {
+            Ok(new) if seen.insert(new.symbol.clone()) => instruments.push(new),
+            Ok(_) => wrong.add(line_of(&record), "symbol appears in an earlier line"),
+            Err(what) => wrong.add(line_of(&record), &what),
         }
-        for (column, value) in [("name", &new.name), ("exchange", &new.exchange)] {
-            if !(1..=100).contains(&value.chars().count()) || value.contains(char::is_control) {
-                return Err(wrong(column, "must have 1 to 100 printable characters"));
-            }
-        }
-        if !seen.insert(new.symbol.clone()) {
-            return Err(wrong("symbol", "appears in an earlier line"));
-        }
-        instruments.push(new);
     }
-    if instruments.is_empty() {
-        return Err("has no instruments".to_owned());
+    wrong.done()?;
+    if instruments.is_empty() { Err("has no instruments".to_owned()) } else { Ok(instruments) }
+}
+
+fn line_of(record: &ByteRecord) -> u64 {
+    record.position().map_or(0, csv::Position::line)
+}
+
+/// Returns the instrument of a line, or what is wrong with the line.
+fn parsed(record: &ByteRecord, columns: [usize; COLUMNS.len()]) -> Result<NewInstrument, String> {
+    let texts = StringRecord::from_byte_record(record.clone())
+        .ok()
+        .filter(|texts| texts.len() == COLUMNS.len())
+        .ok_or_else(|| format!("must have {} values in UTF-8", COLUMNS.len()))?;
+    let [symbol, name, exchange, asset_class, base_price] =
+        columns.map(|column| texts.get(column).unwrap_or_default().to_owned());
+    let asset_class = AssetClass::try_from_value(&asset_class)
+        .map_err(|_| format!("asset_class must be {}", asset_classes()))?;
+    let base_price =
+        base_price.parse().ok().filter(|price: &Price| price.is_positive() && *price <= MAX_PRICE);
+    let base_price = base_price
+        .ok_or("base_price must be a price from 0.0001 to 1000000, with at most 4 decimals".to_owned())?;
+    if !is_symbol(&symbol) {
+        return Err("symbol must have 1 to 20 capital letters, digits, dots, hyphens or slashes".to_owned());
     }
-    Ok(instruments)
+    for (column, value) in [("name", &name), ("exchange", &exchange)] {
+        if !(1..=100).contains(&value.chars().count()) || value.contains(char::is_control) {
+            return Err(format!("{column} must have 1 to 100 printable characters"));
+        }
+    }
+    Ok(NewInstrument { symbol, name, exchange, asset_class, base_price })
 }
 
 /// Result of an import, by symbol.

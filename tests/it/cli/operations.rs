@@ -450,6 +450,10 @@ async fn instruments_are_imported_whole_or_not_at_all() {
                 format!("{header}IBM,IBM,NYSE,us_equity,0\n"),
                 "line 2: base_price must be a price from 0.0001 to 1000000, with at most 4 decimals",
             ),
+            (
+                format!("{header}IBM,,NYSE,us_equity,200\nKO,KO,NYSE,us_equity,60\nX,X,NYSE,crypto,1\n"),
+                "line 2: name must have 1 to 100 printable characters; line 4: asset_class must be us_equity",
+            ),
         ] {
             assert_eq!(
                 complaint(&import(&text)),

@@ -1,6 +1,7 @@
 //! Files of bars: reading them and finding what is wrong with them.
 
 use super::{Bar, MAX_PRICE};
+use crate::trading::wrong_lines::WrongLines;
 use chrono::{DateTime, Utc};
 use csv::ByteRecord;
 use entity::Price;
@@ -8,9 +9,6 @@ use std::{collections::HashMap, str::FromStr};
 
 /// Columns of a file of bars.
 pub const COLUMNS: [&str; 7] = ["symbol", "time", "open", "high", "low", "close", "volume"];
-
-/// Maximum number of wrong lines that are named.
-const MAX_NAMED: usize = 10;
 
 /// Bars of a file, in the order of its lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,7 +46,7 @@ pub fn read(text: &[u8]) -> Result<BarFile, String> {
     }
     let mut file = BarFile::default();
     let mut series: HashMap<String, Series> = HashMap::new();
-    let mut wrong = Wrong::default();
+    let mut wrong = WrongLines::default();
     let mut record = ByteRecord::new();
     loop {
         match reader.read_byte_record(&mut record) {
@@ -65,34 +63,6 @@ pub fn read(text: &[u8]) -> Result<BarFile, String> {
     }
     wrong.done()?;
     if file.bars.is_empty() { Err("has no bars".to_owned()) } else { Ok(file) }
-}
-
-/// Wrong lines.
-#[derive(Default)]
-pub(super) struct Wrong {
-    named: Vec<String>,
-    others: u64,
-}
-
-impl Wrong {
-    pub(super) fn add(&mut self, line: u64, what: &str) {
-        if self.named.len() < MAX_NAMED {
-            self.named.push(format!("line {line}: {what}"));
-        } else {
-            self.others += 1;
-        }
-    }
-
-    /// Fails with all wrong lines, if there are any.
-    pub(super) fn done(self) -> Result<(), String> {
-        let others = match self.others {
-            0 => None,
-            1 => Some("1 more line is wrong".to_owned()),
-            others => Some(format!("{others} more lines are wrong")),
-        };
-        let texts: Vec<String> = self.named.into_iter().chain(others).collect();
-        if texts.is_empty() { Ok(()) } else { Err(texts.join("; ")) }
-    }
 }
 
 /// Bars of one symbol read so far.

@@ -1,10 +1,13 @@
 //! Importing files of bars for a sandbox partner.
 
-use super::file::{BarFile, Wrong};
+use super::file::BarFile;
 use crate::{
     Code, Error, Refusal, Result,
     kernel::db::{Db, WriteTransaction},
-    trading::instruments::{self, Catalog},
+    trading::{
+        instruments::{self, Catalog},
+        wrong_lines::WrongLines,
+    },
 };
 use chrono::{DateTime, SecondsFormat, Utc};
 use entity::{
@@ -146,7 +149,7 @@ async fn require_new(
             .await?;
         known.push(times.into_iter().collect());
     }
-    let mut wrong = Wrong::default();
+    let mut wrong = WrongLines::default();
     for line in &file.bars {
         if known.get(line.symbol).is_some_and(|times| times.contains(&line.bar.starts_at)) {
             let symbol = file.symbols.get(line.symbol).map_or("", String::as_str);
