@@ -11,6 +11,7 @@ pub mod rules;
 mod splits;
 
 pub use dividends::{PayDividend, ReinvestDividend};
+pub(super) use processing::catch_up;
 pub use processing::{ApplyEntitlement, ProcessCorporateAction};
 
 use super::{instruments, market};

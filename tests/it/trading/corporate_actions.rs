@@ -1,7 +1,7 @@
 //! Corporate actions, checked to the cent: who is entitled, what becomes of orders, lots and cash, and what is refused.
 
 use crate::support::{
-    Customer, Folder, ORDER_PLACE, TestApp, freeze_clock_at, older, on_both, socket::Socket,
+    Customer, Folder, ORDER_PLACE, Options, TestApp, freeze_clock_at, older, on_both, socket::Socket,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
@@ -24,11 +24,12 @@ use domain::{
 use entity::{
     Money, Price, Quantity, corporate_action,
     lot_closing::{self, Term},
-    tax_lot,
+    order, tax_lot,
     timer::{self, TimerKind},
 };
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, sea_query::Expr,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder,
+    sea_query::Expr,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -194,6 +195,19 @@ async fn process(app: &TestApp) {
     ProcessCorporateAction::run(&ctx, action.id).await.unwrap();
     put_off(&tx, TimerKind::EntitlementApply).await;
     tx.commit().await.unwrap();
+}
+
+/// Processes the only corporate action as if the only order had not been committed yet.
+async fn process_before_the_order_is_committed(app: &TestApp) {
+    for (status, is_processed) in [(order::Status::Canceled, false), (order::Status::Accepted, true)] {
+        let changed = order::ActiveModel { status: Set(status), ..Default::default() };
+        let tx = app.app.db.write().await.unwrap();
+        order::Entity::update_many().set(changed).exec(&tx).await.unwrap();
+        tx.commit().await.unwrap();
+        if !is_processed {
+            process(app).await;
+        }
+    }
 }
 
 async fn run_due(app: &TestApp) {
@@ -1160,6 +1174,60 @@ on_both! {
         assert_eq!(order(&app, &sell).await, "FILLED 8 25.00 -");
         assert_eq!(state(&app, &ada).await[0], ["12 360.00"]);
         require_same_views(&app, &ada).await;
+        require_sound_books(&app).await;
+    }
+
+    async fn an_order_that_was_being_placed_when_a_split_was_recorded_is_adjusted(app: TestApp) {
+        let ada = app.funded_customer("Ada", "2000.00").await;
+        let app = app.restarted(Options { without_timers: true, ..Options::default() }).await;
+        app.advance_to("2026-07-13T15:00:00Z").await;
+        apply(&app, "1", "KO", "2026-07-15", json!({ "split": { "newShares": 2, "oldShares": 1 } })).await;
+        just_after_midnight(&app).await;
+        let buy = rest(&app, &ada, "BUY", "KO", "5", limit("40.00")).await;
+        process_before_the_order_is_committed(&app).await;
+        app.quote("KO", "30.00", "30.00").await;
+        let later = rest(&app, &ada, "BUY", "KO", "5", limit("20.00")).await;
+        run_due(&app).await;
+        assert_eq!(order(&app, &buy).await, "NEW 10 20.00 -");
+        assert_eq!(order(&app, &later).await, "NEW 5 20.00 -");
+        app.quote("KO", "19.00", "19.00").await;
+        run_due(&app).await;
+        assert_eq!(order(&app, &buy).await, "FILLED 10 20.00 -");
+        assert_eq!(order(&app, &later).await, "FILLED 5 20.00 -");
+        app.advance_to("2026-07-15T04:01:00Z").await;
+        assert_eq!(state(&app, &ada).await[0], ["15 285.00"]);
+        require_same_views(&app, &ada).await;
+        require_sound_books(&app).await;
+    }
+
+    async fn an_order_that_was_being_placed_when_a_reverse_split_was_recorded_is_canceled(app: TestApp) {
+        let ada = app.funded_customer("Ada", "2000.00").await;
+        let app = app.restarted(Options { without_timers: true, ..Options::default() }).await;
+        app.advance_to("2026-07-13T15:00:00Z").await;
+        let terms = json!({ "reverseSplit": { "newShares": 1, "oldShares": 2,
+            "cashInLieuPrice": { "amount": "120.00" } } });
+        apply(&app, "1", "KO", "2026-07-15", terms).await;
+        just_after_midnight(&app).await;
+        let buy = rest(&app, &ada, "BUY", "KO", "5", limit("40.00")).await;
+        process_before_the_order_is_committed(&app).await;
+        run_due(&app).await;
+        assert_eq!(order(&app, &buy).await, "CANCELED 5 40.00 -");
+        assert_eq!(power(&app, &ada).await, "2000.00");
+        require_sound_books(&app).await;
+    }
+
+    async fn an_order_that_was_being_placed_when_a_dividend_was_recorded_is_reduced_by_it(app: TestApp) {
+        let ada = app.funded_customer("Ada", "2000.00").await;
+        let app = app.restarted(Options { without_timers: true, ..Options::default() }).await;
+        app.advance_to("2026-07-13T15:00:00Z").await;
+        apply(&app, "1", "KO", "2026-07-15", dividend("0.25", "2026-07-20")).await;
+        app.advance_to("2026-07-15T03:59:00Z").await;
+        let buy = rest(&app, &ada, "BUY", "KO", "5", limit("20.00")).await;
+        process_before_the_order_is_committed(&app).await;
+        run_due(&app).await;
+        assert_eq!(order(&app, &buy).await, "NEW 5 19.75 -");
+        app.advance_to("2026-07-20T15:00:00Z").await;
+        assert_eq!(power(&app, &ada).await, "1901.25");
         require_sound_books(&app).await;
     }
 

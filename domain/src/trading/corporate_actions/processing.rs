@@ -61,18 +61,7 @@ async fn record(ctx: &CommandContext<'_>, action: corporate_action::Model) -> Re
     let (accounts, last_order) = concerned(ctx, &action).await?;
     let processed_id = ctx.app.ids.next_after(Kind::CorporateAction, last_order);
     for (account_id, quantity) in accounts {
-        let entitlement = entitlement::Model {
-            id: ctx.app.ids.next(Kind::Entitlement),
-            partner_id: ctx.partner.id,
-            account_id,
-            corporate_action_id: action.id,
-            instrument_id: action.instrument_id,
-            quantity,
-            new_quantity: None,
-            cash: Money::ZERO,
-            applied_at: None,
-            reinvestment_id: None,
-        };
+        let entitlement = entitled(ctx, &action, account_id, quantity);
         ctx.tx.insert(&entitlement).await;
         ctx.schedule::<ApplyEntitlement>(entitlement.id, ctx.now).await;
     }
@@ -84,6 +73,69 @@ async fn record(ctx: &CommandContext<'_>, action: corporate_action::Model) -> Re
     row.processed_id = Set(Some(processed_id));
     ctx.tx.update(row).await?;
     Ok(())
+}
+
+fn entitled(
+    ctx: &CommandContext<'_>,
+    action: &corporate_action::Model,
+    account_id: Uuid,
+    quantity: Quantity,
+) -> entitlement::Model {
+    entitlement::Model {
+        id: ctx.app.ids.next(Kind::Entitlement),
+        partner_id: ctx.partner.id,
+        account_id,
+        corporate_action_id: action.id,
+        instrument_id: action.instrument_id,
+        quantity,
+        new_quantity: None,
+        cash: Money::ZERO,
+        applied_at: None,
+        reinvestment_id: None,
+    }
+}
+
+/// Applies the dividends and splits to an order that were recorded while another transaction was still placing it:
+/// nothing showed then that they concern its account, which has no shares.
+pub(in crate::trading) async fn catch_up(ctx: &CommandContext<'_>, working: &mut Working) -> Result<()> {
+    use corporate_action::Column;
+    let missed = corporate_action::Entity::find()
+        .filter(Column::PartnerId.eq(ctx.partner.id))
+        .filter(Column::InstrumentId.eq(working.order.instrument_id))
+        .filter(Column::ProcessedId.gt(working.order.id))
+        .filter(Column::Symbol.is_null())
+        .order_by_asc(Column::ProcessedId)
+        .all(ctx.tx)
+        .await?;
+    for action in missed {
+        let known = entitlement::Entity::find()
+            .filter(entitlement::Column::CorporateActionId.eq(action.id))
+            .filter(entitlement::Column::AccountId.eq(working.order.account_id));
+        if known.one(ctx.tx).await?.is_some() {
+            continue;
+        }
+        let entitlement = entitled(ctx, &action, working.order.account_id, Quantity::ZERO);
+        ctx.tx.insert(&entitlement::Model { applied_at: Some(ctx.now), ..entitlement }).await;
+        let (order, symbol) = (&working.order, &working.instrument.symbol);
+        let adjusted = match (action.kind, action.new_shares.zip(action.old_shares), action.per_share) {
+            (ActionKind::ReverseSplit, ..) => Adjusted::Canceled,
+            (_, Some(ratio), _) => rules::on_split(order, symbol, ratio, None),
+            (_, None, Some(per_share)) if is_before(order, &action) => {
+                rules::on_dividend(order, symbol, per_share)
+            }
+            _ => Adjusted::Unchanged,
+        };
+        adjust(ctx, working, adjusted, Quantity::ZERO).await?;
+        if !working.order.status.is_open() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Whether an order was placed before the ex-date of a dividend; later ones are without the dividend already.
+fn is_before(order: &order::Model, dividend: &corporate_action::Model) -> bool {
+    dividend.processed_at.is_none_or(|at| order.submitted_at < at)
 }
 
 /// Returns the dividends of the same instrument and ex-date that are not recorded yet. They are for each share before a
@@ -164,8 +216,7 @@ impl Due for ApplyEntitlement {
             ActionKind::CashDividend => {
                 let per_share = action.per_share.ok_or_else(|| Error::broken("a dividend has no amount"))?;
                 for mut working in open_orders(ctx, &entitlement).await? {
-                    // An order of the ex-date is without the dividend already.
-                    if action.processed_at.is_some_and(|at| working.order.submitted_at >= at) {
+                    if !is_before(&working.order, &action) {
                         continue;
                     }
                     let symbol = &working.instrument.symbol;

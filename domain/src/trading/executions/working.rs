@@ -49,15 +49,15 @@ pub(in crate::trading) struct Working {
     follows_losses: bool,
     /// Whether the account's shares of the instrument are to be split first: until then, nothing is filled.
     pub(in crate::trading) awaits_split: bool,
+    /// Whether the order was still being placed when a dividend or a split was recorded.
+    pub(in crate::trading) missed_action: bool,
 }
 
 impl Working {
     /// Locks an order; `None` if it does not exist.
     pub(in crate::trading) async fn lock(ctx: &CommandContext<'_>, order_id: Uuid) -> Result<Option<Self>> {
-        let Some(Locked { order, holds, follows_losses, awaits_split }) = with_holds(ctx, order_id).await?
-        else {
-            return Ok(None);
-        };
+        let Some(locked) = with_holds(ctx, order_id).await? else { return Ok(None) };
+        let Locked { order, holds, follows_losses, awaits_split, missed_action } = locked;
         let instrument = instruments::of_order(ctx.app, &order).await?;
         let shown = instruments::shown(ctx.app, Some(order.partner_id), &instrument).await?;
         let mut filled = Filled::default();
@@ -76,7 +76,17 @@ impl Working {
                 executions.extend(id);
             }
         }
-        Ok(Some(Self { order, instrument, shown, holds, filled, executions, follows_losses, awaits_split }))
+        Ok(Some(Self {
+            order,
+            instrument,
+            shown,
+            holds,
+            filled,
+            executions,
+            follows_losses,
+            awaits_split,
+            missed_action,
+        }))
     }
 
     /// Returns what is open of the order.

@@ -4,6 +4,7 @@ use crate::{
     Result,
     kernel::{calendar, command::CommandContext, scheduler::Due},
     trading::{
+        corporate_actions,
         executions::Working,
         instruments, matching,
         venue::{Paper, Submission, Venue},
@@ -33,6 +34,12 @@ impl Due for RouteOrder {
             Status::Accepted => {}
             status if status.is_open() => return matching::replaced(ctx, &working).await,
             _ => return Ok(()),
+        }
+        if working.missed_action {
+            corporate_actions::catch_up(ctx, &mut working).await?;
+            if !working.order.status.is_open() {
+                return Ok(());
+            }
         }
         working.sent(ctx).await?;
         let submission = Submission {
