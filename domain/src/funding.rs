@@ -4,6 +4,7 @@ pub mod bank_accounts;
 pub mod deposits;
 pub mod limits;
 pub mod return_codes;
+pub mod return_rates;
 pub mod returns;
 pub mod routing_number;
 pub mod timeline;

@@ -1,4 +1,5 @@
 //! Bank accounts and transfers.
 
 pub mod bank_accounts;
+pub mod return_rates;
 pub mod transfers;

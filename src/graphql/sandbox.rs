@@ -9,7 +9,10 @@ use super::{
         mutations::payload,
         scalars::{DateTime, MoneyInput},
     },
-    funding::transfers::{ReturnCode, Transfer},
+    funding::{
+        return_rates::ReturnRates,
+        transfers::{ReturnCode, Transfer},
+    },
     trading::instruments::Instrument,
 };
 use crate::wire::{self, Result};
@@ -17,6 +20,7 @@ use async_graphql::{Context, Enum, ID, InputObject, Object, OneofObject, SimpleO
 use domain::{
     Scope, Who,
     access::partner_settings,
+    funding::return_rates,
     kernel::{clock, command},
     sandbox::{self, Advance, ClockChange, SetQuote, transfers::ReturnTransfer},
 };
@@ -65,6 +69,21 @@ impl Partner {
                 let connection = view.loaders().connection().await?;
                 let changes = partner_settings::history(&*connection, view.actor()).await?;
                 Ok(Some(changes.into_iter().map(PartnerSettingsChange::from).collect()))
+            })
+        })
+    }
+
+    /// How many of the ACH debits of the last 60 days banks have returned. Null without scope `operate`.
+    fn return_rates(&self) -> Fetch<Option<ReturnRates>> {
+        let now = clock::now_of(&self.0);
+        fetch(move |view| {
+            Box::pin(async move {
+                if view.actor().partner(Scope::Operate).is_err() {
+                    return Ok(None);
+                }
+                let connection = view.loaders().connection().await?;
+                let rates = return_rates::read(&*connection, view.actor(), now).await?;
+                Ok(Some(rates.into()))
             })
         })
     }

@@ -70,6 +70,12 @@ impl Command for UpdatePartnerSettings {
                 checks.note::<()>(Err(Refusal::invalid(field, text).into()));
             }
         }
+        if let Some(days) = self.patch.deposit_hold_days
+            && !(0..=PartnerSettings::MAX_DEPOSIT_HOLD_DAYS).contains(&days)
+        {
+            let text = format!("must be from 0 to {}", PartnerSettings::MAX_DEPOSIT_HOLD_DAYS);
+            checks.note::<()>(Err(Refusal::invalid("patch.depositHoldDays", text).into()));
+        }
         if let Some(cap) = self.patch.participation_cap
             && !(entity::Percent::from_units(1)..=entity::Percent::from_units(10_000)).contains(&cap)
         {

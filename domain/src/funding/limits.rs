@@ -4,6 +4,7 @@ use crate::{
     Code, Refusal, Result,
     kernel::{calendar, command::CommandContext, partner_settings::PartnerSettings},
 };
+use chrono::Duration;
 use entity::{
     Money,
     transfer::{self, Direction, Status},
@@ -65,6 +66,23 @@ pub async fn instant_credit(ctx: &CommandContext<'_>, account_id: Option<Uuid>) 
         open = open.filter(transfer::Column::AccountId.eq(account_id));
     }
     sum(ctx, open, transfer::Column::InstantAmount).await
+}
+
+/// Returns the sum of the deposits of an account that came from other bank accounts than this one and settled less than
+/// so many days ago.
+pub async fn deposited_from_others(
+    ctx: &CommandContext<'_>,
+    account_id: Uuid,
+    bank_account_id: Uuid,
+    days: i32,
+) -> Result<i64> {
+    let recent = transfer::Entity::find()
+        .filter(transfer::Column::AccountId.eq(account_id))
+        .filter(transfer::Column::Direction.eq(Direction::Deposit))
+        .filter(transfer::Column::Status.eq(Status::Settled))
+        .filter(transfer::Column::BankAccountId.ne(bank_account_id))
+        .filter(transfer::Column::SettledAt.gt(ctx.now - Duration::days(days.into())));
+    if days == 0 { Ok(0) } else { sum(ctx, recent, transfer::Column::Amount).await }
 }
 
 /// Returns what the account's withdrawals have still to raise by sales.

@@ -57,7 +57,8 @@ pub struct CreateWithdrawal {
 ///
 /// # Errors
 /// `INSUFFICIENT_FUNDS` above the total balance, of which deposits that have not settled, what open orders hold, and
-/// what earlier withdrawals have still to raise cannot be withdrawn; `BALANCE_OWED`; otherwise as for a deposit.
+/// what earlier withdrawals have still to raise cannot be withdrawn; `LIMIT_EXCEEDED` also if the partner keeps new
+/// deposits for the bank accounts that they came from; `BALANCE_OWED`; otherwise as for a deposit.
 impl Command for CreateWithdrawal {
     const NAME: &'static str = "withdrawal.create";
     const SCOPE: Scope = Scope::Transfer;
@@ -82,7 +83,9 @@ impl Command for CreateWithdrawal {
         let bank_account =
             bank_accounts::of_users(ctx.tx, ctx.access_scope, payees, self.bank_account_id).await?;
         receivables::require_nothing_owed(&books)?;
-        let parts = self.parts(ctx, account.id, &books).await?;
+        let days = settings.deposit_hold_days;
+        let kept = limits::deposited_from_others(ctx, account.id, bank_account.id, days).await?;
+        let parts = self.parts(ctx, account.id, &books, (kept, days)).await?;
         let mut transfer = transfer::Model {
             set_aside: Money::from_units(parts.cash + parts.unsettled),
             unsettled_aside: Money::from_units(parts.unsettled),
@@ -131,6 +134,7 @@ impl CreateWithdrawal {
         ctx: &CommandContext<'_>,
         account_id: Uuid,
         books: &[ledger_account::Model],
+        (kept, days): (i64, i32),
     ) -> Result<Parts> {
         let amount = self.amount.units();
         let instant = limits::instant_credit(ctx, Some(account_id)).await?;
@@ -141,6 +145,15 @@ impl CreateWithdrawal {
         let most = total.saturating_sub(instant).max(0);
         if amount > most {
             return Err(insufficient(most, "").into());
+        }
+        if amount > most.saturating_sub(kept).max(0) {
+            let most = Money::from_units(most.saturating_sub(kept).max(0));
+            let text = format!(
+                "At most ${most} can be withdrawn to this bank account: ${} from other bank accounts settled less than \
+                 {days} days ago.",
+                Money::from_units(kept)
+            );
+            return Err(Refusal::new(Code::LimitExceeded, "amount", text).into());
         }
         let (cash, unsettled) = free(books, instant)?;
         let cash = amount.min(cash);

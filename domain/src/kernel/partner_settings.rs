@@ -24,6 +24,8 @@ pub struct PartnerSettings {
     pub withdrawal_limit: Money,
     /// Largest sum of the withdrawals from one account on one day in New York.
     pub daily_withdrawal_limit: Money,
+    /// Days after its settlement for which money of a deposit can leave only to the bank account that it came from.
+    pub deposit_hold_days: i32,
     /// Prices from which the paper venue fills orders.
     pub fill_mode: FillMode,
     /// Part of a bar's volume that one order may take.
@@ -76,6 +78,7 @@ impl PartnerSettings {
         account_instant_limit: Money::ZERO,
         withdrawal_limit: Self::MAX_WITHDRAWAL,
         daily_withdrawal_limit: Self::MAX_DAILY,
+        deposit_hold_days: 0,
         fill_mode: FillMode::Quotes,
         participation_cap: Percent::from_units(1_000),
         sec_fee: Rate::ZERO,
@@ -83,6 +86,8 @@ impl PartnerSettings {
         short_term_tax_rate: None,
         long_term_tax_rate: None,
     };
+    /// Longest possible time for which money of a deposit can leave only to the bank account that it came from.
+    pub const MAX_DEPOSIT_HOLD_DAYS: i32 = 90;
     /// Largest possible fee of the SEC: a hundredth of the price.
     pub const MAX_SEC_FEE: Rate = Rate::from_units(10_000 * 1_000_000);
     /// Largest possible trading activity fee for each share: one dollar.
@@ -124,6 +129,8 @@ pub struct SettingsPatch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub daily_withdrawal_limit: Option<Money>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deposit_hold_days: Option<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fill_mode: Option<FillMode>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub participation_cap: Option<Percent>,
@@ -159,6 +166,7 @@ impl SettingsPatch {
             account_instant_limit: self.account_instant_limit.or(earlier.account_instant_limit),
             withdrawal_limit: self.withdrawal_limit.or(earlier.withdrawal_limit),
             daily_withdrawal_limit: self.daily_withdrawal_limit.or(earlier.daily_withdrawal_limit),
+            deposit_hold_days: self.deposit_hold_days.or(earlier.deposit_hold_days),
             fill_mode: self.fill_mode.or(earlier.fill_mode),
             participation_cap: self.participation_cap.or(earlier.participation_cap),
             sec_fee: self.sec_fee.or(earlier.sec_fee),
@@ -189,6 +197,9 @@ impl SettingsPatch {
         }
         if let Some(limit) = self.daily_withdrawal_limit {
             settings.daily_withdrawal_limit = limit;
+        }
+        if let Some(days) = self.deposit_hold_days {
+            settings.deposit_hold_days = days;
         }
         if let Some(mode) = self.fill_mode {
             settings.fill_mode = mode;

@@ -34,6 +34,9 @@ pub struct PartnerSettings {
     withdrawal_limit: Money,
     /// Largest sum of the withdrawals from one account on one day in New York.
     daily_withdrawal_limit: Money,
+    /// Days after its settlement for which money of a deposit can leave only to the bank account that it came from. Zero
+    /// if it can leave to any.
+    deposit_hold_days: i32,
     /// Prices from which the paper venue fills orders.
     fill_mode: FillMode,
     /// Part of the volume of a bar that one order may take, in percent.
@@ -96,6 +99,7 @@ impl PartnerSettings {
             account_instant_limit: settings.account_instant_limit.into(),
             withdrawal_limit: settings.withdrawal_limit.into(),
             daily_withdrawal_limit: settings.daily_withdrawal_limit.into(),
+            deposit_hold_days: settings.deposit_hold_days,
             fill_mode: settings.fill_mode.into(),
             participation_cap: settings.participation_cap.into(),
             sec_fee_per_million: settings.sec_fee.into(),
@@ -127,6 +131,8 @@ pub struct PartnerSettingsChange {
     withdrawal_limit: Option<Money>,
     /// New largest sum of the withdrawals from one account on one day in New York.
     daily_withdrawal_limit: Option<Money>,
+    /// New number of days for which money of a deposit can leave only to the bank account that it came from.
+    deposit_hold_days: Option<i32>,
     /// New way in which the paper venue fills orders.
     fill_mode: Option<FillMode>,
     /// New part of the volume of a bar that one order may take, in percent.
@@ -153,6 +159,7 @@ impl From<Change> for PartnerSettingsChange {
             account_instant_limit: change.patch.account_instant_limit.map(Money::from),
             withdrawal_limit: change.patch.withdrawal_limit.map(Money::from),
             daily_withdrawal_limit: change.patch.daily_withdrawal_limit.map(Money::from),
+            deposit_hold_days: change.patch.deposit_hold_days,
             fill_mode: change.patch.fill_mode.map(FillMode::from),
             participation_cap: change.patch.participation_cap.map(Decimal::from),
             sec_fee_per_million: change.patch.sec_fee.map(Decimal::from),
@@ -180,6 +187,9 @@ pub struct PartnerSettingsPatch {
     withdrawal_limit: MaybeUndefined<MoneyInput>,
     /// Largest sum of the withdrawals from one account on one day in New York; by default the highest possible.
     daily_withdrawal_limit: MaybeUndefined<MoneyInput>,
+    /// Days after its settlement for which money of a deposit can leave only to the bank account that it came from, from 0
+    /// to 90; 0 by default. A withdrawal to another bank account leaves this money where it is.
+    deposit_hold_days: MaybeUndefined<i32>,
     /// Prices from which the paper venue fills orders; quotes by default.
     fill_mode: MaybeUndefined<FillMode>,
     /// Part of the volume of a bar that one order may take, in percent above 0 up to 100; 10 by default.
@@ -256,6 +266,11 @@ impl PartnerSettingsMutation {
             Settings::DEFAULT.daily_withdrawal_limit,
             "patch.dailyWithdrawalLimit",
         )?;
+        let deposit_hold_days = match patch.deposit_hold_days {
+            MaybeUndefined::Undefined => None,
+            MaybeUndefined::Null => Some(Settings::DEFAULT.deposit_hold_days),
+            MaybeUndefined::Value(days) => Some(days),
+        };
         let fill_mode = match patch.fill_mode {
             MaybeUndefined::Undefined => None,
             MaybeUndefined::Null => Some(Settings::DEFAULT.fill_mode),
@@ -288,6 +303,7 @@ impl PartnerSettingsMutation {
                 account_instant_limit,
                 withdrawal_limit,
                 daily_withdrawal_limit,
+                deposit_hold_days,
                 fill_mode,
                 participation_cap,
                 sec_fee,

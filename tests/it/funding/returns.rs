@@ -3,6 +3,7 @@
 use crate::support::{
     BANK_ACCOUNT_LINK, Customer, DEPOSIT_CREATE, Folder, ORDER_PLACE, TestApp, older, on_both,
 };
+use domain::Scope;
 use entity::{
     settlement_violation::{self, ViolationKind},
     transfer::{self, Status},
@@ -94,6 +95,36 @@ pub async fn account(app: &TestApp, customer: &Customer) -> Value {
 }
 
 on_both! {
+    async fn return_rates_count_the_debits_of_sixty_days(app: TestApp) {
+        let query = "{ partner { returnRates { days debits unauthorized { ...rate } administrative { ...rate } \
+            all { ...rate } } } } fragment rate on ReturnRate { returns percent limit isAboveLimit }";
+        let rates = async || app.gql(query, json!({})).await.data()["partner"]["returnRates"].clone();
+        let rate = |returns: i32, percent: Option<&str>, limit: &str, is_above: bool| {
+            json!({ "returns": returns, "percent": percent, "limit": limit, "isAboveLimit": is_above })
+        };
+        let none = json!({ "days": 60, "debits": 0, "unauthorized": rate(0, None, "0.5", false),
+            "administrative": rate(0, None, "3", false), "all": rate(0, None, "15", false) });
+        let (ada, ben) = (app.customer("Ada").await, app.customer("Ben").await);
+        let stopped = deposit(&app, &ada, "a", "10.00").await;
+        deposit(&app, &ada, "b", "20.00").await;
+        let unauthorized = deposit(&app, &ben, "c", "30.00").await;
+        assert_eq!(rates().await, none);
+        app.advance_to("2026-07-10T16:00:00Z").await;
+        returned(&app, &stopped, "R08").await;
+        returned(&app, &unauthorized, "R10").await;
+        deposit(&app, &ada, "d", "40.00").await;
+        let expected = json!({ "days": 60, "debits": 3, "unauthorized": rate(1, Some("33.33"), "0.5", true),
+            "administrative": rate(0, Some("0"), "3", false), "all": rate(2, Some("66.67"), "15", true) });
+        assert_eq!(rates().await, expected);
+        let reader = app.key_for(&[Scope::Read]).await;
+        let seen = app.gql_as(Some(&reader), query, json!({})).await.data()["partner"].clone();
+        assert_eq!(seen, json!({ "returnRates": null }));
+        app.advance_to("2026-09-07T16:00:00Z").await;
+        assert_eq!(rates().await["debits"], 1);
+        app.advance_to("2026-09-08T16:00:00Z").await;
+        assert_eq!(rates().await, none);
+    }
+
     async fn a_deposit_is_sent_at_the_end_of_the_day_and_settles_on_the_next_banking_day(app: TestApp) {
         let ada = app.customer("Ada").await;
         let id = deposit(&app, &ada, "a", "1000.00").await;

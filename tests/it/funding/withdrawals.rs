@@ -3,7 +3,7 @@
 use super::returns::{
     CANCEL, balances, deposit, returned, settings, status, timeline, trade, transfer, with_bank,
 };
-use crate::support::{Customer, ORDER_PLACE, TestApp, WITHDRAWAL_CREATE, on_both};
+use crate::support::{BANK_ACCOUNT_LINK, Customer, ORDER_PLACE, TestApp, WITHDRAWAL_CREATE, on_both};
 use entity::{Money, event, ledger_account, ledger_transfer};
 use sea_orm::{ActiveEnum, ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use serde_json::{Value, json};
@@ -479,6 +479,29 @@ on_both! {
             "The limit of one day is $500.00, of which $200.00 is left today."
         );
         assert_eq!(balances(&app, &ada).await, "700.00 700.00 700.00 0.00 300.00 0.00");
+    }
+
+    async fn money_of_new_deposits_leaves_only_to_the_bank_account_that_it_came_from(app: TestApp) {
+        let ada = app.funded_customer("Ada", "1000.00").await;
+        let bank = json!({ "userId": ada.user_id, "number": "987654321", "routingNumber": "021000021",
+            "nickname": "Savings" });
+        let bank = app.gql(BANK_ACCOUNT_LINK, json!({ "input": bank })).await;
+        let bank_account_id = bank.entity("bankAccountLink", "bankAccount")["id"].as_str().unwrap().to_owned();
+        let other = Customer { bank_account_id, ..ada_of(&ada) };
+        withdraw(&app, &other, "a", "100.00").await;
+        settings(&app, json!({ "depositHoldDays": 10 })).await;
+        assert_eq!(
+            refused(&app, &other, "b", "0.01").await,
+            json!({ "code": "LIMIT_EXCEEDED", "path": ["amount"], "message": "At most $0.00 can be withdrawn to this \
+                bank account: $1000.00 from other bank accounts settled less than 10 days ago." })
+        );
+        withdraw(&app, &ada, "c", "200.00").await;
+        // The deposit of Thursday settled on Friday at 8:30 in New York.
+        app.advance_to("2026-07-20T12:29:59Z").await;
+        assert_eq!(refused(&app, &other, "d", "100.00").await["code"], "LIMIT_EXCEEDED");
+        app.advance_to("2026-07-20T12:30:00Z").await;
+        withdraw(&app, &other, "e", "700.00").await;
+        app.audit().await;
     }
 
     async fn withdrawals_over_rest(app: TestApp) {
