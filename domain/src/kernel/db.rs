@@ -72,7 +72,7 @@ impl Db {
         Ok(Self {
             writers,
             read: Pool::open(to_read, READERS).await?,
-            migrations: Database::connect(for_migrations(url)).await?,
+            migrations: Box::pin(Database::connect(for_migrations(url))).await?,
             lock_file,
             health: Arc::default(),
         })

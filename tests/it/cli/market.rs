@@ -22,7 +22,7 @@ fn complaint(output: &Output) -> String {
 }
 
 async fn stored(database_url: &str) -> u64 {
-    let db = Database::connect(database_url).await.unwrap();
+    let db = Box::pin(Database::connect(database_url)).await.unwrap();
     bar::Entity::find().count(&db).await.unwrap()
 }
 
@@ -75,7 +75,7 @@ async fn bars_are_imported_whole_or_not_at_all() {
         let missing = run(&database_url, &["market", "import", "none.csv", "--partner", "acme"]);
         assert_eq!(complaint(&missing), "coffer: none.csv: No such file or directory (os error 2)");
         // Stored as the server reads and writes them.
-        let db = Database::connect(&database_url).await.unwrap();
+        let db = Box::pin(Database::connect(&database_url)).await.unwrap();
         let rows = bar::Entity::find().all(&db).await.unwrap();
         let half = rows.iter().find(|row| row.volume.to_string() == "0.5").unwrap();
         assert_eq!(

@@ -537,7 +537,7 @@ async fn a_movement(test: &TestApp) -> ledger_transfer::Model {
 async fn raw(url: &str) -> DatabaseConnection {
     let mut options = ConnectOptions::new(url);
     options.max_connections(1).sqlx_logging(false);
-    Database::connect(options).await.unwrap()
+    Box::pin(Database::connect(options)).await.unwrap()
 }
 
 fn attacks(backend: DbBackend) -> Vec<String> {

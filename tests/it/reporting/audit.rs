@@ -41,7 +41,7 @@ async fn some_history(app: &TestApp) -> Customer {
 async fn intruder(app: &TestApp) -> DatabaseConnection {
     let mut options = ConnectOptions::new(&app.database_url);
     options.max_connections(1).sqlx_logging(false);
-    let db = Database::connect(options).await.unwrap();
+    let db = Box::pin(Database::connect(options)).await.unwrap();
     if db.get_database_backend() == DbBackend::Postgres {
         db.execute_unprepared("SET session_replication_role = replica").await.unwrap();
         let no_checks = "DO $$ DECLARE c record; BEGIN FOR c IN SELECT conrelid::regclass AS place, conname \

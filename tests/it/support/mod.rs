@@ -161,7 +161,7 @@ pub async fn postgres_database() -> Option<String> {
     let server = postgres::server()?;
     let mut options = ConnectOptions::new(server.url("postgres"));
     options.max_connections(1).sqlx_logging(false);
-    let admin = Database::connect(options).await.unwrap();
+    let admin = Box::pin(Database::connect(options)).await.unwrap();
     let built = std::fs::metadata(std::env::current_exe().unwrap()).unwrap().modified().unwrap();
     let built = built.duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
     let template = format!("template_{built}");
@@ -175,7 +175,7 @@ pub async fn postgres_database() -> Option<String> {
         .unwrap();
     if existing.is_none() {
         admin.execute_unprepared(&format!("CREATE DATABASE {template}_making")).await.unwrap();
-        let db = Database::connect(server.url(&format!("{template}_making"))).await.unwrap();
+        let db = Box::pin(Database::connect(server.url(&format!("{template}_making")))).await.unwrap();
         Migrator::up(&db, None).await.unwrap();
         db.close().await.unwrap();
         admin
@@ -449,7 +449,7 @@ impl TestApp {
         }
         let mut options = ConnectOptions::new(&self.database_url);
         options.max_connections(1);
-        let own = Database::connect(options).await.unwrap();
+        let own = Box::pin(Database::connect(options)).await.unwrap();
         let number = async |text: String| -> i64 {
             let row = own.query_one_raw(Statement::from_string(DbBackend::Postgres, text)).await.unwrap();
             row.unwrap().try_get("", "number").unwrap()

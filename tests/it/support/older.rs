@@ -15,7 +15,7 @@ pub async fn databases(folder: &Folder, migration: &str) -> Vec<OlderDatabase> {
     let mut urls = vec![format!("sqlite:{}?mode=rwc", folder.0.join("older.db").display())];
     if let Some(server) = postgres::server() {
         let name = format!("before_{migration}_{}", std::process::id());
-        let admin = Database::connect(server.url("postgres")).await.unwrap();
+        let admin = Box::pin(Database::connect(server.url("postgres"))).await.unwrap();
         admin.execute_unprepared(&format!("CREATE DATABASE {name}")).await.unwrap();
         urls.push(server.url(&name));
     }
@@ -24,7 +24,7 @@ pub async fn databases(folder: &Folder, migration: &str) -> Vec<OlderDatabase> {
     for url in urls {
         let mut options = ConnectOptions::new(url.clone());
         options.max_connections(1).sqlx_logging(false);
-        let db = Database::connect(options).await.unwrap();
+        let db = Box::pin(Database::connect(options)).await.unwrap();
         Migrator::up(&db, Some(u32::try_from(before).unwrap())).await.unwrap();
         let unchecked = match db.get_database_backend() {
             DbBackend::Sqlite => "PRAGMA foreign_keys = OFF",
