@@ -1,6 +1,7 @@
 //! Concurrency, events, faults, the ledger, limits, lists and secrets.
 
 mod concurrency;
+mod crashes;
 mod events;
 mod faults;
 mod ledger;

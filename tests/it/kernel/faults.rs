@@ -131,7 +131,7 @@ impl Database {
     async fn locked(&self) -> DatabaseConnection {
         let mut options = ConnectOptions::new(self.url());
         options.max_connections(1).sqlx_logging(false);
-        let connection = Connect::connect(options).await.unwrap();
+        let connection = Box::pin(Connect::connect(options)).await.unwrap();
         let lock = match self {
             Self::Sqlite(_) => "BEGIN IMMEDIATE",
             Self::Postgres(..) => "BEGIN; LOCK TABLE meta, audit_log IN ACCESS EXCLUSIVE MODE",

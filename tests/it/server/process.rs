@@ -19,7 +19,7 @@ use std::{
 };
 
 /// Sends a request to a server that may have ended; returns the data of the response if it is complete.
-async fn graphql(
+pub async fn graphql(
     client: &reqwest::Client,
     url: &str,
     key: &str,
@@ -35,7 +35,7 @@ async fn graphql(
     Some(answer["data"].clone())
 }
 
-async fn create(
+pub async fn create(
     client: &reqwest::Client,
     url: &str,
     key: &str,
@@ -61,7 +61,8 @@ pub async fn customer(client: &reqwest::Client, url: &str, key: &str) -> Custome
     Customer { user_id, account_id, bank_account_id }
 }
 
-async fn advance(client: &reqwest::Client, url: &str, key: &str, days: i64) {
+/// Advances the sandbox clock by so many days.
+pub async fn advance(client: &reqwest::Client, url: &str, key: &str, days: i64) {
     let query =
         "mutation($s: Int!) { sandboxClockAdvance(input: { seconds: $s }) { userErrors { message } } }";
     let data = graphql(client, url, key, query, json!({ "s": days * 86_400 })).await.unwrap();

@@ -11,6 +11,11 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
+    /// Returns a seed for another generator.
+    pub fn seed(&mut self) -> u64 {
+        self.next()
+    }
+
     pub fn below(&mut self, limit: usize) -> usize {
         usize::try_from(self.next() % limit as u64).unwrap()
     }
