@@ -9,7 +9,10 @@ use entity::{
     Money,
     transfer::{self, Direction, Status},
 };
-use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QuerySelect, Select, sea_query::Expr};
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait, ExprTrait, QueryFilter, QuerySelect, Select, sea_query::Expr,
+};
+use std::collections::HashMap;
 use uuid::Uuid;
 
 /// Refuses an amount that is not above zero, or above the most that an ACH entry can carry.
@@ -68,21 +71,42 @@ pub async fn instant_credit(ctx: &CommandContext<'_>, account_id: Option<Uuid>) 
     sum(ctx, open, transfer::Column::InstantAmount).await
 }
 
-/// Returns the sum of the deposits of an account that came from other bank accounts than this one and settled less than
-/// so many days ago.
-pub async fn deposited_from_others(
+/// Returns what is left, for each other bank account, of the deposits that came from it and settled less than so many
+/// days ago: less what was withdrawn to it in this time.
+pub async fn kept_for_others(
     ctx: &CommandContext<'_>,
     account_id: Uuid,
     bank_account_id: Uuid,
     days: i32,
 ) -> Result<i64> {
-    let recent = transfer::Entity::find()
-        .filter(transfer::Column::AccountId.eq(account_id))
-        .filter(transfer::Column::Direction.eq(Direction::Deposit))
-        .filter(transfer::Column::Status.eq(Status::Settled))
-        .filter(transfer::Column::BankAccountId.ne(bank_account_id))
-        .filter(transfer::Column::SettledAt.gt(ctx.now - Duration::days(days.into())));
-    if days == 0 { Ok(0) } else { sum(ctx, recent, transfer::Column::Amount).await }
+    use transfer::Column;
+    if days == 0 {
+        return Ok(0);
+    }
+    let since = ctx.now - Duration::days(days.into());
+    let deposits = Condition::all().add(Column::Status.eq(Status::Settled)).add(Column::SettledAt.gt(since));
+    let withdrawals = Condition::all()
+        .add(Column::Direction.eq(Direction::Withdrawal))
+        .add(Column::Status.is_not_in([Status::Canceled, Status::Failed, Status::Returned]))
+        .add(Column::CreatedAt.gt(since));
+    let transfers = transfer::Entity::find()
+        .select_only()
+        .columns([Column::BankAccountId, Column::Direction, Column::Amount])
+        .filter(Column::AccountId.eq(account_id))
+        .filter(Column::BankAccountId.ne(bank_account_id))
+        .filter(deposits.or(withdrawals))
+        .into_tuple::<(Uuid, Direction, Money)>()
+        .all(ctx.tx)
+        .await?;
+    let mut kept: HashMap<Uuid, i64> = HashMap::new();
+    for (bank_account_id, direction, amount) in transfers {
+        let left = kept.entry(bank_account_id).or_default();
+        *left = match direction {
+            Direction::Deposit => left.saturating_add(amount.units()),
+            Direction::Withdrawal => left.saturating_sub(amount.units()),
+        };
+    }
+    Ok(kept.into_values().filter(|left| *left > 0).fold(0, i64::saturating_add))
 }
 
 /// Returns what the account's withdrawals have still to raise by sales.

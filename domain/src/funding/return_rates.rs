@@ -46,12 +46,16 @@ impl Reason {
 pub struct ReturnRates {
     pub debits: i64,
     returns: Vec<(ReturnCode, i64)>,
+    /// Debits that were returned and then presented again, for reasons that belong to no other group.
+    presented_again: i64,
 }
 
 impl ReturnRates {
     /// Returns how many debits were returned for such a reason.
     pub fn returns(&self, reason: Reason) -> i64 {
-        self.returns.iter().filter(|(code, _)| reason.includes(*code)).map(|(_, count)| count).sum()
+        let returned = self.returns.iter().filter(|(code, _)| reason.includes(*code));
+        let again = if reason == Reason::Any { self.presented_again } else { 0 };
+        returned.map(|(_, count)| count).sum::<i64>() + again
     }
 
     /// Returns their share of the debits, rounded half up to a hundredth of a percent; none if there are no debits.
@@ -77,19 +81,28 @@ pub async fn read(
     let partner_id = actor.caller(Scope::Operate)?.access_scope.partner_id;
     let counts = transfer::Entity::find()
         .select_only()
-        .column(Column::ReturnCode)
+        .columns([Column::ReturnCode, Column::Presentments])
         .column_as(Column::Id.count(), "debits")
         .filter(Column::PartnerId.eq(partner_id))
         .filter(Column::Direction.eq(Direction::Deposit))
         .filter(Column::Presentments.gt(0))
         .filter(Column::CreatedAt.gt(now - Duration::days(DAYS.into())))
         .group_by(Column::ReturnCode)
-        .into_tuple::<(Option<ReturnCode>, i64)>()
+        .group_by(Column::Presentments)
+        .into_tuple::<(Option<ReturnCode>, i32, i64)>()
         .all(connection)
         .await?;
-    let debits = counts.iter().map(|(_, count)| count).sum();
-    let returns = counts.into_iter().filter_map(|(code, count)| Some((code?, count))).collect();
-    Ok(ReturnRates { debits, returns })
+    let mut rates = ReturnRates { debits: 0, returns: Vec::new(), presented_again: 0 };
+    for (code, presentments, count) in counts {
+        rates.debits += count;
+        match code {
+            Some(code) => rates.returns.push((code, count)),
+            // The code is forgotten when the debit is presented again.
+            None if presentments > 1 => rates.presented_again += count,
+            None => {}
+        }
+    }
+    Ok(rates)
 }
 
 #[cfg(test)]
@@ -99,7 +112,11 @@ mod tests {
     #[test]
     fn a_share_is_compared_exactly_and_shown_rounded() {
         use ReturnCode::{R01, R03, R10};
-        let rates = |debits, returns: &[(ReturnCode, i64)]| ReturnRates { debits, returns: returns.to_vec() };
+        let rates = |debits, returns: &[(ReturnCode, i64)]| ReturnRates {
+            debits,
+            returns: returns.to_vec(),
+            presented_again: 0,
+        };
         for (debits, returns, reason, percent, is_above) in [
             (0, &[][..], Reason::Any, None, false),
             (200, &[(R10, 1)], Reason::Unauthorized, Some(50), false),

@@ -84,7 +84,7 @@ impl Command for CreateWithdrawal {
             bank_accounts::of_users(ctx.tx, ctx.access_scope, payees, self.bank_account_id).await?;
         receivables::require_nothing_owed(&books)?;
         let days = settings.deposit_hold_days;
-        let kept = limits::deposited_from_others(ctx, account.id, bank_account.id, days).await?;
+        let kept = limits::kept_for_others(ctx, account.id, bank_account.id, days).await?;
         let parts = self.parts(ctx, account.id, &books, (kept, days)).await?;
         let mut transfer = transfer::Model {
             set_aside: Money::from_units(parts.cash + parts.unsettled),
@@ -149,8 +149,8 @@ impl CreateWithdrawal {
         if amount > most.saturating_sub(kept).max(0) {
             let most = Money::from_units(most.saturating_sub(kept).max(0));
             let text = format!(
-                "At most ${most} can be withdrawn to this bank account: ${} from other bank accounts settled less than \
-                 {days} days ago.",
+                "At most ${most} can be withdrawn to this bank account: ${} that came from others less than {days} \
+                 days ago can only go back to them.",
                 Money::from_units(kept)
             );
             return Err(Refusal::new(Code::LimitExceeded, "amount", text).into());

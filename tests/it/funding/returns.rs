@@ -107,18 +107,25 @@ on_both! {
         let (ada, ben) = (app.customer("Ada").await, app.customer("Ben").await);
         let stopped = deposit(&app, &ada, "a", "10.00").await;
         deposit(&app, &ada, "b", "20.00").await;
+        let again = deposit(&app, &ada, "e", "15.00").await;
         let unauthorized = deposit(&app, &ben, "c", "30.00").await;
         assert_eq!(rates().await, none);
         app.advance_to("2026-07-10T16:00:00Z").await;
         returned(&app, &stopped, "R08").await;
         returned(&app, &unauthorized, "R10").await;
+        returned(&app, &again, "R01").await;
         deposit(&app, &ada, "d", "40.00").await;
-        let expected = json!({ "days": 60, "debits": 3, "unauthorized": rate(1, Some("33.33"), "0.5", true),
-            "administrative": rate(0, Some("0"), "3", false), "all": rate(2, Some("66.67"), "15", true) });
+        let expected = json!({ "days": 60, "debits": 4, "unauthorized": rate(1, Some("25"), "0.5", true),
+            "administrative": rate(0, Some("0"), "3", false), "all": rate(3, Some("75"), "15", true) });
         assert_eq!(rates().await, expected);
         let reader = app.key_for(&[Scope::Read]).await;
         let seen = app.gql_as(Some(&reader), query, json!({})).await.data()["partner"].clone();
         assert_eq!(seen, json!({ "returnRates": null }));
+        // A debit that was presented again counts once, and as returned although it was paid then.
+        app.advance_to("2026-07-15T16:00:00Z").await;
+        assert_eq!(status(&app, &again).await, "SETTLED");
+        assert_eq!(rates().await["debits"], 5);
+        assert_eq!(rates().await["all"], rate(3, Some("60"), "15", true));
         app.advance_to("2026-09-07T16:00:00Z").await;
         assert_eq!(rates().await["debits"], 1);
         app.advance_to("2026-09-08T16:00:00Z").await;

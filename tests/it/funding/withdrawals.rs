@@ -488,19 +488,30 @@ on_both! {
         let bank = app.gql(BANK_ACCOUNT_LINK, json!({ "input": bank })).await;
         let bank_account_id = bank.entity("bankAccountLink", "bankAccount")["id"].as_str().unwrap().to_owned();
         let other = Customer { bank_account_id, ..ada_of(&ada) };
-        withdraw(&app, &other, "a", "100.00").await;
         settings(&app, json!({ "depositHoldDays": 10 })).await;
+        let message = |most: &str, kept: &str| {
+            format!(
+                "At most ${most} can be withdrawn to this bank account: ${kept} that came from others less than 10 \
+                 days ago can only go back to them."
+            )
+        };
         assert_eq!(
-            refused(&app, &other, "b", "0.01").await,
-            json!({ "code": "LIMIT_EXCEEDED", "path": ["amount"], "message": "At most $0.00 can be withdrawn to this \
-                bank account: $1000.00 from other bank accounts settled less than 10 days ago." })
+            refused(&app, &other, "a", "0.01").await,
+            json!({ "code": "LIMIT_EXCEEDED", "path": ["amount"], "message": message("0.00", "1000.00") })
         );
-        withdraw(&app, &ada, "c", "200.00").await;
-        // The deposit of Thursday settled on Friday at 8:30 in New York.
-        app.advance_to("2026-07-20T12:29:59Z").await;
-        assert_eq!(refused(&app, &other, "d", "100.00").await["code"], "LIMIT_EXCEEDED");
-        app.advance_to("2026-07-20T12:30:00Z").await;
-        withdraw(&app, &other, "e", "700.00").await;
+        withdraw(&app, &ada, "b", "900.00").await;
+        // What came from each bank account is counted on its own.
+        deposit(&app, &other, "c", "50.00").await;
+        app.advance_to("2026-07-13T16:00:00Z").await;
+        assert_eq!(refused(&app, &other, "d", "50.01").await["message"], message("50.00", "100.00"));
+        withdraw(&app, &other, "e", "50.00").await;
+        withdraw(&app, &ada, "f", "100.00").await;
+        // Settles on Tuesday at 8:30 in New York.
+        deposit(&app, &ada, "g", "20.00").await;
+        app.advance_to("2026-07-24T12:29:59Z").await;
+        assert_eq!(refused(&app, &other, "h", "20.00").await["message"], message("0.00", "20.00"));
+        app.advance_to("2026-07-24T12:30:00Z").await;
+        withdraw(&app, &other, "i", "20.00").await;
         app.audit().await;
     }
 

@@ -177,9 +177,10 @@ async fn compare(load: &Load) {
             let id = transfer["id"].as_str().unwrap().to_owned();
             assert!(load.funded.contains(&id) || readable.insert(id), "{transfer}");
         }
-        let fields = "id side status fills(first: 9) { edges { node { amount { amount } } } }";
+        let fields = "id side status fills(first: 9) { edges { node { amount { amount } } } pageInfo { hasNextPage } }";
         for order in load.list(customer, "orders", fields).await {
             assert!(["FILLED", "REJECTED"].contains(&order["status"].as_str().unwrap()), "{order}");
+            assert_eq!(order["fills"]["pageInfo"]["hasNextPage"], false, "{order}");
             let fills = order["fills"]["edges"].as_array().unwrap();
             let amount: i64 = fills.iter().map(|fill| cents(&fill["node"]["amount"])).sum();
             expected += if order["side"] == "BUY" { -amount } else { amount };
