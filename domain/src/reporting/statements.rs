@@ -189,8 +189,7 @@ async fn issue(
 ) -> Result<statement::Model> {
     let id = ctx.app.ids.next(Kind::Statement);
     let content = deriving::content(ctx, id, account, period, books).await?;
-    let text =
-        serde_json::to_vec(&content).map_err(|_| Error::broken("a statement cannot be serialized"))?;
+    let text = serde_json::to_vec(&content).map_err(|_| Error::broken("a statement cannot be serialized"))?;
     let statement = statement::Model {
         id,
         partner_id: ctx.partner.id,

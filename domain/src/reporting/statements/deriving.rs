@@ -162,8 +162,7 @@ pub(super) async fn content(
     period: &Period,
     books: &Books,
 ) -> Result<Content> {
-    let sources =
-        Sources::read(ctx, account, &books.movements, &books.closing, period.closes_at()).await?;
+    let sources = Sources::read(ctx, account, &books.movements, &books.closing, period.closes_at()).await?;
     let opening_balance = Books::sum(&books.opening, &CASH);
     let mut draft = Draft {
         sources,

@@ -49,7 +49,8 @@ pub(super) fn render(content: &Content) -> Result<Vec<u8>> {
         .language("en-US".to_owned())
         .document_id(content.id.to_string());
     let header = format!("{}  ·  {title}  ·  {}", content.partner, period(content));
-    let footer = format!("{}  ·  Account {}  ·  Statement {}", content.partner, content.account.number, content.id);
+    let footer =
+        format!("{}  ·  Account {}  ·  Statement {}", content.partner, content.account.number, content.id);
     layout.finish(&header, &footer, metadata)
 }
 
@@ -147,24 +148,30 @@ fn summary(layout: &mut Layout<'_>, content: &Content) {
     let cash = &content.cash;
     let half = (WIDTH - 2.0 * MARGIN - 28.0) / 2.0;
     let columns = [
-        ("How the value changed", [
-            ("Opening value", summary.opening_value, true),
-            ("Deposits", summary.deposits, false),
-            ("Withdrawals", summary.withdrawals, false),
-            ("Dividends", summary.dividends, false),
-            ("Fees", summary.fees, false),
-            ("Change in market value", summary.market_change, false),
-            ("Closing value", summary.closing_value, true),
-        ]),
-        ("Cash and realized gains", [
-            ("Opening cash", cash.opening_balance, false),
-            ("Closing cash", cash.closing_balance, true),
-            ("Deposits on the way", cash.pending_deposits, false),
-            ("Withdrawals on the way", cash.pending_withdrawals, false),
-            ("Short-term realized gain", summary.short_term_gain, false),
-            ("Long-term realized gain", summary.long_term_gain, false),
-            ("Value of securities", value_of_securities(content), true),
-        ]),
+        (
+            "How the value changed",
+            [
+                ("Opening value", summary.opening_value, true),
+                ("Deposits", summary.deposits, false),
+                ("Withdrawals", summary.withdrawals, false),
+                ("Dividends", summary.dividends, false),
+                ("Fees", summary.fees, false),
+                ("Change in market value", summary.market_change, false),
+                ("Closing value", summary.closing_value, true),
+            ],
+        ),
+        (
+            "Cash and realized gains",
+            [
+                ("Opening cash", cash.opening_balance, false),
+                ("Closing cash", cash.closing_balance, true),
+                ("Deposits on the way", cash.pending_deposits, false),
+                ("Withdrawals on the way", cash.pending_withdrawals, false),
+                ("Short-term realized gain", summary.short_term_gain, false),
+                ("Long-term realized gain", summary.long_term_gain, false),
+                ("Value of securities", value_of_securities(content), true),
+            ],
+        ),
     ];
     let top = layout.y + 24.0;
     let mut x = MARGIN;
@@ -211,22 +218,38 @@ fn price(price: Option<Price>) -> String {
 
 fn holdings(layout: &mut Layout<'_>, content: &Content) {
     let is_held = |position: &&Position| position.closing_quantity != Quantity::ZERO;
-    let mut rows: Vec<Row> = content.positions.iter().filter(is_held).map(|position| {
-        row([
-            position.symbol.clone(),
-            position.name.clone(),
-            grouped(position.closing_quantity),
-            price(position.closing_price),
-            grouped(position.closing_value),
-        ])
-    }).collect();
+    let mut rows: Vec<Row> = content
+        .positions
+        .iter()
+        .filter(is_held)
+        .map(|position| {
+            row([
+                position.symbol.clone(),
+                position.name.clone(),
+                grouped(position.closing_quantity),
+                price(position.closing_price),
+                grouped(position.closing_value),
+            ])
+        })
+        .collect();
     if rows.is_empty() {
         return;
     }
     let blank = String::new;
-    rows.push(strong([blank(), "All securities".to_owned(), blank(), blank(), grouped(value_of_securities(content))]));
-    let columns =
-        [left("Symbol", 62.0), left("Security", 204.0), right("Shares", 90.0), right("Price", 74.0), right("Value", 90.0)];
+    rows.push(strong([
+        blank(),
+        "All securities".to_owned(),
+        blank(),
+        blank(),
+        grouped(value_of_securities(content)),
+    ]));
+    let columns = [
+        left("Symbol", 62.0),
+        left("Security", 204.0),
+        right("Shares", 90.0),
+        right("Price", 74.0),
+        right("Value", 90.0),
+    ];
     layout.table(&format!("Holdings on {}", date(content.end_date)), &columns, &rows);
 }
 
@@ -246,29 +269,38 @@ fn cash(layout: &mut Layout<'_>, content: &Content) {
         ])
     }));
     rows.push(balance(content.end_date, "Closing balance", cash.closing_balance));
-    let columns =
-        [left("Date", 56.0), left("Type", 88.0), left("Description", 226.0), right("Amount", 74.0), right("Balance", 76.0)];
+    let columns = [
+        left("Date", 56.0),
+        left("Type", 88.0),
+        left("Description", 226.0),
+        right("Amount", 74.0),
+        right("Balance", 76.0),
+    ];
     layout.table("Cash", &columns, &rows);
 }
 
 fn trades(layout: &mut Layout<'_>, content: &Content) {
-    let rows: Vec<Row> = content.trades.iter().map(|trade| {
-        let side = match trade.side {
-            Side::Buy => "Buy",
-            Side::Sell => "Sell",
-        };
-        row([
-            date(trade.date),
-            date(trade.settlement_date),
-            side.to_owned(),
-            trade.symbol.clone(),
-            grouped(trade.quantity),
-            grouped(trade.price),
-            grouped(trade.amount),
-            grouped(trade.fees),
-            grouped(trade.net_amount),
-        ])
-    }).collect();
+    let rows: Vec<Row> = content
+        .trades
+        .iter()
+        .map(|trade| {
+            let side = match trade.side {
+                Side::Buy => "Buy",
+                Side::Sell => "Sell",
+            };
+            row([
+                date(trade.date),
+                date(trade.settlement_date),
+                side.to_owned(),
+                trade.symbol.clone(),
+                grouped(trade.quantity),
+                grouped(trade.price),
+                grouped(trade.amount),
+                grouped(trade.fees),
+                grouped(trade.net_amount),
+            ])
+        })
+        .collect();
     let columns = [
         left("Trade date", 56.0),
         left("Settlement", 56.0),
@@ -291,43 +323,61 @@ fn section(layout: &mut Layout<'_>, title: &str, columns: &[Column], rows: &[Row
 }
 
 fn transfers(layout: &mut Layout<'_>, content: &Content) {
-    let rows: Vec<Row> = content.transfers.iter().map(|transfer| {
-        row([
-            date(transfer.date),
-            transfer.r#type.title().to_owned(),
-            format!("Account ending in {}", transfer.bank_account),
-            grouped(transfer.amount),
-        ])
-    }).collect();
-    let columns = [left("Date", 80.0), left("Type", 140.0), left("Bank account", 200.0), right("Amount", 100.0)];
+    let rows: Vec<Row> = content
+        .transfers
+        .iter()
+        .map(|transfer| {
+            row([
+                date(transfer.date),
+                transfer.r#type.title().to_owned(),
+                format!("Account ending in {}", transfer.bank_account),
+                grouped(transfer.amount),
+            ])
+        })
+        .collect();
+    let columns =
+        [left("Date", 80.0), left("Type", 140.0), left("Bank account", 200.0), right("Amount", 100.0)];
     section(layout, "Deposits and withdrawals", &columns, &rows);
 }
 
 fn dividends(layout: &mut Layout<'_>, content: &Content) {
-    let rows: Vec<Row> = content.dividends.iter().map(|dividend| {
-        row([
-            date(dividend.date),
-            dividend.symbol.clone(),
-            grouped(dividend.quantity),
-            grouped(dividend.per_share),
-            grouped(dividend.amount),
-        ])
-    }).collect();
-    let columns =
-        [left("Paid", 80.0), left("Symbol", 130.0), right("Shares", 110.0), right("Per share", 100.0), right("Amount", 100.0)];
+    let rows: Vec<Row> = content
+        .dividends
+        .iter()
+        .map(|dividend| {
+            row([
+                date(dividend.date),
+                dividend.symbol.clone(),
+                grouped(dividend.quantity),
+                grouped(dividend.per_share),
+                grouped(dividend.amount),
+            ])
+        })
+        .collect();
+    let columns = [
+        left("Paid", 80.0),
+        left("Symbol", 130.0),
+        right("Shares", 110.0),
+        right("Per share", 100.0),
+        right("Amount", 100.0),
+    ];
     section(layout, "Dividends", &columns, &rows);
 }
 
 fn fees(layout: &mut Layout<'_>, content: &Content) {
-    let rows: Vec<Row> = content.fees.iter().map(|fee| {
-        row([
-            date(fee.date),
-            fee.symbol.clone(),
-            grouped(fee.sec_fee),
-            grouped(fee.trading_activity_fee),
-            grouped(fee.total),
-        ])
-    }).collect();
+    let rows: Vec<Row> = content
+        .fees
+        .iter()
+        .map(|fee| {
+            row([
+                date(fee.date),
+                fee.symbol.clone(),
+                grouped(fee.sec_fee),
+                grouped(fee.trading_activity_fee),
+                grouped(fee.total),
+            ])
+        })
+        .collect();
     let columns = [
         left("Trade date", 80.0),
         left("Symbol", 130.0),
@@ -339,22 +389,26 @@ fn fees(layout: &mut Layout<'_>, content: &Content) {
 }
 
 fn gains(layout: &mut Layout<'_>, content: &Content) {
-    let rows: Vec<Row> = content.realized_gains.iter().map(|gain| {
-        let term = match gain.term {
-            Term::Short => "Short",
-            Term::Long => "Long",
-        };
-        row([
-            gain.symbol.clone(),
-            grouped(gain.quantity),
-            date(gain.acquired_date),
-            date(gain.sold_date),
-            term.to_owned(),
-            grouped(gain.proceeds),
-            grouped(gain.cost_basis),
-            grouped(gain.gain),
-        ])
-    }).collect();
+    let rows: Vec<Row> = content
+        .realized_gains
+        .iter()
+        .map(|gain| {
+            let term = match gain.term {
+                Term::Short => "Short",
+                Term::Long => "Long",
+            };
+            row([
+                gain.symbol.clone(),
+                grouped(gain.quantity),
+                date(gain.acquired_date),
+                date(gain.sold_date),
+                term.to_owned(),
+                grouped(gain.proceeds),
+                grouped(gain.cost_basis),
+                grouped(gain.gain),
+            ])
+        })
+        .collect();
     let columns = [
         left("Symbol", 58.0),
         right("Shares", 84.0),
@@ -378,7 +432,13 @@ fn shares(layout: &mut Layout<'_>, content: &Content) {
             strong([date(day), symbol, title, String::new(), grouped(held), price, grouped(value)])
         };
         let (opening, closing) = (price(position.opening_price), price(position.closing_price));
-        rows.push(end(content.start_date, "Opening position", opening_quantity, opening, position.opening_value));
+        rows.push(end(
+            content.start_date,
+            "Opening position",
+            opening_quantity,
+            opening,
+            position.opening_value,
+        ));
         rows.extend(position.entries.iter().map(|entry: &ShareEntry| {
             row([
                 date(entry.date),
@@ -390,7 +450,13 @@ fn shares(layout: &mut Layout<'_>, content: &Content) {
                 String::new(),
             ])
         }));
-        rows.push(end(content.end_date, "Closing position", closing_quantity, closing, position.closing_value));
+        rows.push(end(
+            content.end_date,
+            "Closing position",
+            closing_quantity,
+            closing,
+            position.closing_value,
+        ));
     }
     let columns = [
         left("Date", 58.0),

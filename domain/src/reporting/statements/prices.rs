@@ -29,8 +29,7 @@ pub(super) async fn at_end_of(
     if !unknown.is_empty() {
         let at = priced_at(ctx.partner.market_hours, day);
         let shares_of = last_instant_of(day);
-        let quotes =
-            market::quotes_as_of(ctx.app, ctx.tx, ctx.partner, &unknown, at, shares_of).await?;
+        let quotes = market::quotes_as_of(ctx.app, ctx.tx, ctx.partner, &unknown, at, shares_of).await?;
         prices.extend(quotes.into_iter().map(|(id, quote)| (id, quote.last)));
     }
     Ok(prices)

@@ -191,7 +191,8 @@ impl<'a> Layout<'a> {
 
     fn height(&self, columns: &[Column], row: &Row) -> f32 {
         let style = Self::style(row);
-        let lines = columns.iter().zip(&row.cells).map(|(column, cell)| self.lines(column, cell, style).len());
+        let lines =
+            columns.iter().zip(&row.cells).map(|(column, cell)| self.lines(column, cell, style).len());
         let lines = lines.max().unwrap_or(1);
         u16::try_from(lines).map_or(1.0, f32::from) * LEADING + 2.0 * PADDING
     }
@@ -219,10 +220,8 @@ impl<'a> Layout<'a> {
     pub fn finish(mut self, header: &str, footer: &str, metadata: Metadata) -> Result<Vec<u8>> {
         let pages = self.pages.len();
         let all = std::mem::take(&mut self.pages);
-        let mut document = Document::new_with(SerializeSettings {
-            enable_tagging: false,
-            ..SerializeSettings::default()
-        });
+        let mut document =
+            Document::new_with(SerializeSettings { enable_tagging: false, ..SerializeSettings::default() });
         document.set_metadata(metadata);
         for (number, marks) in (1..).zip(all) {
             self.pages = vec![marks];
