@@ -28,13 +28,13 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub const ROUTES: &[Route] = &[
-    Route::get("/v1/statements/{id}", |filter| on(filter, read))
-        .described(Description::new("Get a statement.").answers::<StatementBody>()),
     Route::get("/v1/statements", |filter| on(filter, list)).described(
         Description::new("List statements, by default of all accounts.")
             .filtered(FILTERS)
             .lists::<StatementBody>(),
     ),
+    Route::get("/v1/statements/{id}", |filter| on(filter, read))
+        .described(Description::new("Get a statement.").answers::<StatementBody>()),
 ];
 
 const FILTERS: &[Filter] = &[
