@@ -37,8 +37,8 @@ CREATE INDEX statement_of_account ON statement (account_id, id);
 CREATE INDEX statement_by_end ON statement (account_id, end_on);
 ";
 
-/// The id of a timer is that of its account with 13, the kind of a timer, as its last byte. The timer is due at once, and
-/// then on the first day of each month since the account was opened.
+/// The id of a timer is that of its account with 13, the kind of a timer, as its last byte. The timer is due at once,
+/// and then on the first day of each month since the account was opened.
 const TIMERS: &str = "
 INSERT INTO timer (id, partner_id, clock, kind, subject_id, due_at, attempts)
     SELECT {id}, partner_id, 'partner', 'statement_issue', id, opened_at, 0 FROM account;

@@ -1047,6 +1047,7 @@ fn every_root_field_is_in_the_tables() {
             "Kyc",
             "WatchListHit",
             "CorporateAction",
+            "Statement",
         ]
         .map(|kind| (kind, String::new()))
         .into(),

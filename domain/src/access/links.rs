@@ -83,7 +83,8 @@ pub fn signed(app: &App, method: &str, address: &str) -> String {
 }
 
 impl Link<'_> {
-    /// Verifies the signature of a link and returns its parameters in the order of `names`; `None` if it is not genuine.
+    /// Verifies the signature of a link and returns its parameters in the order of `names`; `None` if it is not
+    /// genuine.
     pub fn read<const N: usize>(&self, app: &App, names: [&str; N]) -> Option<[String; N]> {
         let (signed, given) = self.query.rsplit_once("&signature=")?;
         let expected = signature(app, self.method, &format!("{}?{signed}", self.path));

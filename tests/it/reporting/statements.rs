@@ -71,7 +71,8 @@ async fn apply(app: &TestApp, symbol: &str, ex_on: &str, terms: Value) {
 
 async fn fees(app: &TestApp) {
     let update = "mutation { partnerSettingsUpdate(input: { patch: { secFeePerMillion: \"27.80\", \
-        tradingActivityFee: { perShare: \"0.000166\", maximum: { amount: \"8.30\" } } } }) { userErrors { message } } }";
+        tradingActivityFee: { perShare: \"0.000166\", maximum: { amount: \"8.30\" } } } }) { userErrors { \
+        message } } }";
     let updated = app.gql(update, json!({})).await;
     assert_eq!(updated.data()["partnerSettingsUpdate"]["userErrors"], json!([]));
 }
@@ -186,12 +187,16 @@ on_both! {
             assert_eq!(july[field], expected, "{field}");
         }
         let told = told(&app, july).await;
-        let number = app.gql("query($id: ID!) { account(id: $id) { number } }", json!({ "id": ada.account_id })).await;
+        let number =
+            app.gql("query($id: ID!) { account(id: $id) { number } }", json!({ "id": ada.account_id })).await;
         let number = number.data()["account"]["number"].clone();
         let mut rest = told.clone();
-        let instruments: Vec<Value> = rest["positions"].as_array_mut().unwrap().iter_mut().map(|position| {
-            position.as_object_mut().unwrap().remove("instrument_id").unwrap()
-        }).collect();
+        let instruments: Vec<Value> = rest["positions"]
+            .as_array_mut()
+            .unwrap()
+            .iter_mut()
+            .map(|position| position.as_object_mut().unwrap().remove("instrument_id").unwrap())
+            .collect();
         assert_eq!(instruments.len(), 2);
         let expected = json!({
             "id": july["id"], "partner": "tests", "currency": "USD",
@@ -275,7 +280,13 @@ on_both! {
         assert_same_numbers(&told, &pdf);
         assert_eq!(bytes(&app, &july["pdf"]).await, pdf);
         let text = pdf_text(&pdf);
-        for word in ["tests", "Ada Carter", "July 1, 2026 \u{2013} July 31, 2026", "Page 1 of ", "Holdings on 07/31/2026"] {
+        for word in [
+            "tests",
+            "Ada Carter",
+            "July 1, 2026 \u{2013} July 31, 2026",
+            "Page 1 of ",
+            "Holdings on 07/31/2026",
+        ] {
             assert!(text.contains(word), "{word} is not in\n{text}");
         }
         assert!(!text.contains("4327843043"), "{text}");
@@ -284,12 +295,19 @@ on_both! {
         assert_eq!(bytes(&app, &july["csv"]).await, csv);
         let mut reader = csv::Reader::from_reader(csv.as_slice());
         let header = reader.headers().unwrap().clone();
-        let lines: Vec<Value> = reader.records().map(|line| {
-            let line = line.unwrap();
-            header.iter().zip(line.iter()).filter(|(_, value)| !value.is_empty()).map(|(name, value)| {
-                (name.to_owned(), json!(value))
-            }).collect::<serde_json::Map<_, _>>().into()
-        }).collect();
+        let lines: Vec<Value> = reader
+            .records()
+            .map(|line| {
+                let line = line.unwrap();
+                header
+                    .iter()
+                    .zip(line.iter())
+                    .filter(|(_, value)| !value.is_empty())
+                    .map(|(name, value)| (name.to_owned(), json!(value)))
+                    .collect::<serde_json::Map<_, _>>()
+                    .into()
+            })
+            .collect();
         for expected in [
             json!({ "section": "summary", "type": "closing_value", "amount": "3621.44" }),
             json!({ "section": "cash", "date": "2026-07-16", "type": "dividend",
@@ -342,16 +360,18 @@ on_both! {
         app.quote("VTI", "255.00", "255.00").await;
         app.advance_to("2026-10-01T05:00:00Z").await;
         let statements = listed(&app, &ada, Value::Null).await;
-        let periods: Vec<_> = statements.iter().map(|one| (text(&one["periodStart"]), text(&one["periodEnd"]))).collect();
-        assert_eq!(periods, [
-            ("2026-09-01", "2026-09-30"), ("2026-08-01", "2026-08-31"), ("2026-07-01", "2026-07-31"),
-        ]);
+        let periods: Vec<_> =
+            statements.iter().map(|one| (text(&one["periodStart"]), text(&one["periodEnd"]))).collect();
+        assert_eq!(
+            periods,
+            [("2026-09-01", "2026-09-30"), ("2026-08-01", "2026-08-31"), ("2026-07-01", "2026-07-31"),]
+        );
         for pair in statements.windows(2) {
             let (later, earlier) = (told(&app, &pair[0]).await, told(&app, &pair[1]).await);
             assert_eq!(later["summary"]["opening_value"], earlier["summary"]["closing_value"]);
             assert_eq!(later["cash"]["opening_balance"], earlier["cash"]["closing_balance"]);
-            for (after, before) in later["positions"].as_array().unwrap().iter()
-                .zip(earlier["positions"].as_array().unwrap())
+            for (after, before) in
+                later["positions"].as_array().unwrap().iter().zip(earlier["positions"].as_array().unwrap())
             {
                 for (opening, closing) in [
                     ("opening_quantity", "closing_quantity"),
@@ -377,8 +397,10 @@ on_both! {
         assert_eq!(listed(&app, &ada, Value::Null).await, Vec::<Value>::new());
         let created = app.gql(CREATE, period(&ada.account_id, "2026-07-01", "2026-07-31")).await;
         let july = created.entity("statementCreate", "statement");
-        assert_eq!((&july["openingBalance"]["amount"], &july["closingBalance"]["amount"]),
-            (&json!("0.00"), &json!("0.00")));
+        assert_eq!(
+            (&july["openingBalance"]["amount"], &july["closingBalance"]["amount"]),
+            (&json!("0.00"), &json!("0.00"))
+        );
         let told = told(&app, &listed(&app, &ada, Value::Null).await[0]).await;
         for part in ["positions", "trades", "transfers", "dividends", "fees", "realized_gains"] {
             assert_eq!(told[part], json!([]), "{part}");
@@ -404,10 +426,16 @@ on_both! {
         assert_eq!(told["cash"]["closing_balance"], "2257.48");
         assert_eq!(told["dividends"].as_array().unwrap().len(), 1);
         assert_eq!(told["positions"][0]["opening_quantity"], "3.5");
-        assert_eq!(told["positions"][0]["entries"], json!([
-            { "date": "2026-07-20", "type": "split", "quantity": "3.5", "balance": "7" },
-        ]));
-        assert_same_numbers(&told, &bytes(&app, &listed.iter().find(|one| one["id"] == week["id"]).unwrap()["pdf"]).await);
+        assert_eq!(
+            told["positions"][0]["entries"],
+            json!([
+                { "date": "2026-07-20", "type": "split", "quantity": "3.5", "balance": "7" },
+            ])
+        );
+        assert_same_numbers(
+            &told,
+            &bytes(&app, &listed.iter().find(|one| one["id"] == week["id"]).unwrap()["pdf"]).await,
+        );
         let again = app.gql(CREATE, period(&ada.account_id, "2026-07-14", "2026-07-20")).await;
         assert_eq!(again.entity("statementCreate", "statement"), &week);
         // The month was made by its timer, and is not made again.
@@ -421,13 +449,17 @@ on_both! {
             .all(&app.app.db.read)
             .await
             .unwrap();
-        let payloads: Vec<Value> = ready.iter().map(|event| serde_json::from_str(&event.payload).unwrap()).collect();
-        assert_eq!(payloads, [
-            json!({ "id": month, "account_id": ada.account_id, "start_date": "2026-07-01",
+        let payloads: Vec<Value> =
+            ready.iter().map(|event| serde_json::from_str(&event.payload).unwrap()).collect();
+        assert_eq!(
+            payloads,
+            [
+                json!({ "id": month, "account_id": ada.account_id, "start_date": "2026-07-01",
                 "end_date": "2026-07-31" }),
-            json!({ "id": week["id"], "account_id": ada.account_id, "start_date": "2026-07-14",
+                json!({ "id": week["id"], "account_id": ada.account_id, "start_date": "2026-07-14",
                 "end_date": "2026-07-20" }),
-        ]);
+            ]
+        );
         assert_eq!(app.audit().await.wrong, None);
     }
 
@@ -452,15 +484,20 @@ on_both! {
             let error = refused.user_error("statementCreate");
             assert_eq!((&error["code"], &error["path"]), (&json!(code), &json!([path])), "{start} {end}");
         }
-        for (start, end) in [("2025-07-31", "2026-07-31"), ("2026-07-09", "2026-07-09"), ("2026-06-01", "2026-07-09")] {
+        for (start, end) in
+            [("2025-07-31", "2026-07-31"), ("2026-07-09", "2026-07-09"), ("2026-06-01", "2026-07-09")]
+        {
             app.gql(CREATE, period(&ada.account_id, start, end)).await.entity("statementCreate", "statement");
         }
         let malformed = app.gql(CREATE, period(&ada.account_id, "2026-07-32", "2026-07-31")).await;
         assert_eq!(malformed.error_code(), "GRAPHQL_VALIDATION_FAILED");
         app.advance_to("2026-08-20T05:00:00Z").await;
-        app.gql(CREATE, period(&ada.account_id, "2026-08-19", "2026-08-19")).await.entity("statementCreate", "statement");
+        app.gql(CREATE, period(&ada.account_id, "2026-08-19", "2026-08-19"))
+            .await
+            .entity("statementCreate", "statement");
         let read_only = app.key_for(&[domain::Scope::Read]).await;
-        let refused = app.gql_as(Some(&read_only), CREATE, period(&ada.account_id, "2026-07-09", "2026-07-09")).await;
+        let refused =
+            app.gql_as(Some(&read_only), CREATE, period(&ada.account_id, "2026-07-09", "2026-07-09")).await;
         assert_eq!(refused.error_code(), "FORBIDDEN");
     }
 
@@ -477,11 +514,14 @@ on_both! {
             data.iter().map(|one| text(&one["end_date"]).to_owned()).collect::<Vec<_>>()
         };
         assert_eq!(ends(&all), ["2026-09-30", "2026-08-31", "2026-07-31"]);
-        assert_eq!(all.body["pagination"], json!({
-            "ending_before": null, "starting_after": null, "limit": 25, "order": "desc",
-            "start_date": "2026-07-22T00:00:00Z", "end_date": "2026-10-31T23:59:59Z", "account_id": ada.account_id,
-            "previous_page": null, "next_page": null, "previous_uri": null, "next_uri": null,
-        }));
+        assert_eq!(
+            all.body["pagination"],
+            json!({
+                "ending_before": null, "starting_after": null, "limit": 25, "order": "desc",
+                "start_date": "2026-07-22T00:00:00Z", "end_date": "2026-10-31T23:59:59Z", "account_id": ada.account_id,
+                "previous_page": null, "next_page": null, "previous_uri": null, "next_uri": null,
+            })
+        );
         let first = &all.body["data"][0];
         let mut fields: Vec<_> = first.as_object().unwrap().keys().map(String::as_str).collect();
         fields.sort_unstable();
@@ -503,7 +543,10 @@ on_both! {
         }
         let page = list(&format!("{account}&limit=1&start_date=2026-08-01")).await;
         let next = text(&page.body["pagination"]["next_page"]).to_owned();
-        assert!(next.contains("start_date=2026-08-01T00:00:00Z") && next.contains("end_date=2026-10-31T23:59:59Z"));
+        assert!(
+            next.contains("start_date=2026-08-01T00:00:00Z")
+                && next.contains("end_date=2026-10-31T23:59:59Z")
+        );
         assert_eq!(ends(&app.get(&next).await), ["2026-08-31"]);
 
         for (query, status, message) in [
@@ -514,7 +557,11 @@ on_both! {
             ("?starting_after=nonsense", 400, "starting_after does not match any statement in this list"),
         ] {
             let refused = list(query).await;
-            assert_eq!((refused.status, &refused.body["error"]["message"]), (status, &json!(message)), "{query}");
+            assert_eq!(
+                (refused.status, &refused.body["error"]["message"]),
+                (status, &json!(message)),
+                "{query}"
+            );
         }
 
         let one = app.get(&format!("/v1/statements/{}", text(&first["id"]))).await;
@@ -524,7 +571,9 @@ on_both! {
         }
         assert_ne!(one.body["url"], first["url"]);
         assert_eq!(download(&app, &one.body["url"]).await.status, 200);
-        let theirs = send(app.anonymous("GET", &format!("/v1/statements/{}", text(&first["id"]))).bearer_auth(&other)).await;
+        let theirs =
+            send(app.anonymous("GET", &format!("/v1/statements/{}", text(&first["id"]))).bearer_auth(&other))
+                .await;
         assert_eq!(theirs.status, 404);
         let empty = send(app.anonymous("GET", &format!("/v1/statements{account}")).bearer_auth(&other)).await;
         assert_eq!(empty.body["data"], json!([]));
@@ -558,7 +607,11 @@ on_both! {
         ];
         for path in &altered {
             let refused = send(app.anonymous("GET", path)).await;
-            assert_eq!((refused.status, &refused.body["error"]["type"]), (403, &json!("invalid_request")), "{path}");
+            assert_eq!(
+                (refused.status, &refused.body["error"]["type"]),
+                (403, &json!("invalid_request")),
+                "{path}"
+            );
         }
         app.advance_to("2026-08-03T16:29:59Z").await;
         assert_eq!(status(&pdf).await, 200);
@@ -567,14 +620,15 @@ on_both! {
         assert_eq!(download(&app, &listed(&app, &ada, Value::Null).await[0]["pdf"]).await.status, 200);
     }
 
-    /// A deposit that could be spent at once is returned after it was spent, and is owed; a withdrawal sells shares; one
-    /// is canceled.
+    /// A deposit that could be spent at once is returned after it was spent, and is owed; a withdrawal sells shares;
+    /// one is canceled.
     async fn returned_deposits_and_withdrawals_that_sell_add_up(app: TestApp) {
         let update = "mutation { partnerSettingsUpdate(input: { patch: { instantLimit: { amount: \"1000.00\" }, \
             accountInstantLimit: { amount: \"1000.00\" } } }) { userErrors { message } } }";
         assert_eq!(app.gql(update, json!({})).await.data()["partnerSettingsUpdate"]["userErrors"], json!([]));
         let ada = app.customer("Ada").await;
-        let deposit = app.gql(crate::support::DEPOSIT_CREATE, json!({ "input": ada.deposit("in", "600.00") })).await;
+        let deposit =
+            app.gql(crate::support::DEPOSIT_CREATE, json!({ "input": ada.deposit("in", "600.00") })).await;
         let deposit = deposit.entity("depositCreate", "transfer")["id"].clone();
         trade(&app, &ada, "BUY", "VTI", "5", "100.00").await;
         app.advance_to("2026-07-13T16:00:00Z").await;
@@ -587,27 +641,35 @@ on_both! {
         let canceled = withdraw(&app, &ada, "canceled", "50.00").await;
         let cancel = "mutation($input: TransferCancelInput!) { transferCancel(input: $input) { transfer { status } \
             userErrors { message } } }";
-        app.gql(cancel, json!({ "input": { "idempotencyKey": "c", "transferId": canceled } })).await
+        app.gql(cancel, json!({ "input": { "idempotencyKey": "c", "transferId": canceled } }))
+            .await
             .entity("transferCancel", "transfer");
         withdraw(&app, &ada, "sells", "600.00").await;
         app.quote("VTI", "100.00", "100.00").await;
         app.advance_to("2026-08-01T05:00:00Z").await;
         let statements = listed(&app, &ada, Value::Null).await;
         let told = told(&app, &statements[0]).await;
-        let lines: Vec<String> = told["cash"]["entries"].as_array().unwrap().iter().map(|entry| {
-            ["date", "type", "amount", "balance"].map(|field| text(&entry[field])).join(" ")
-        }).collect();
-        assert_eq!(lines, [
-            "2026-07-09 deposit 600.00 600.00",
-            "2026-07-09 purchase -500.00 100.00",
-            "2026-07-13 deposit_reversal -600.00 -500.00",
-            "2026-07-14 deposit 900.00 400.00",
-            "2026-07-15 withdrawal -50.00 350.00",
-            "2026-07-15 withdrawal_reversal 50.00 400.00",
-            "2026-07-15 withdrawal -400.00 0.00",
-            "2026-07-15 sale 200.00 200.00",
-            "2026-07-15 withdrawal -200.00 0.00",
-        ], "{told:#}");
+        let lines: Vec<String> = told["cash"]["entries"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|entry| ["date", "type", "amount", "balance"].map(|field| text(&entry[field])).join(" "))
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                "2026-07-09 deposit 600.00 600.00",
+                "2026-07-09 purchase -500.00 100.00",
+                "2026-07-13 deposit_reversal -600.00 -500.00",
+                "2026-07-14 deposit 900.00 400.00",
+                "2026-07-15 withdrawal -50.00 350.00",
+                "2026-07-15 withdrawal_reversal 50.00 400.00",
+                "2026-07-15 withdrawal -400.00 0.00",
+                "2026-07-15 sale 200.00 200.00",
+                "2026-07-15 withdrawal -200.00 0.00",
+            ],
+            "{told:#}"
+        );
         assert_eq!(told["summary"]["deposits"], "900.00");
         assert_eq!(told["summary"]["withdrawals"], "-600.00");
         assert_eq!(told["summary"]["closing_value"], "300.00");
@@ -638,7 +700,8 @@ on_both! {
         }
         assert_eq!(positions[0], positions[1]);
         let summary = |position: &Value| {
-            ["symbol", "closing_quantity", "closing_price", "closing_value"].map(|field| text(&position[field]).to_owned())
+            ["symbol", "closing_quantity", "closing_price", "closing_value"]
+                .map(|field| text(&position[field]).to_owned())
         };
         assert_eq!(summary(&positions[0][0]), ["VTI", "2", "100.00", "200.00"]);
         // A period that nothing touches yet, and whose prices are worked out after the split.
@@ -658,11 +721,35 @@ on_both! {
         let content: Content = statements::stored(&app.app, &row).unwrap();
         assert_eq!(content.account.owners, ["Ada Carter"]);
         let text = statements::render(&content, Format::Json).unwrap();
-        assert_eq!(serde_json::from_slice::<Value>(&text).unwrap(),
-            told(&app, &listed(&app, &ada, Value::Null).await[0]).await);
+        assert_eq!(
+            serde_json::from_slice::<Value>(&text).unwrap(),
+            told(&app, &listed(&app, &ada, Value::Null).await[0]).await
+        );
         // A statement in another place cannot be read.
         let moved = statement::Model { id: app.app.ids.next(entity::Kind::Statement), ..row };
         assert!(statements::stored(&app.app, &moved).is_err());
+    }
+
+    /// Thousands of statements are due at the same time.
+    async fn a_statement_runs_few_database_statements(app: TestApp) {
+        let mut counts = Vec::new();
+        for (name, is_active, month) in [("Ada", true, 8), ("Bob", false, 9)] {
+            if is_active {
+                eventful_july(&app).await;
+            } else {
+                app.customer(name).await;
+            }
+            let first = |at: &str| format!("2026-{month:02}-01T{at}Z");
+            app.advance_to(&first("04:59:59")).await;
+            app.written.lock().unwrap().clear();
+            app.advance_to(&first("05:00:00")).await;
+            let written = app.written.lock().unwrap().clone();
+            let about = |word: &str| written.iter().filter(|sql| sql.contains(word)).count();
+            assert_eq!(about("own.owner_id"), 3 * (1 + usize::from(!is_active)), "{written:#?}");
+            counts.push(written.len());
+        }
+        // The second month has a quiet account, and again the first one.
+        assert!(counts[0] <= 32 && counts[1] <= counts[0] + 6, "{counts:?}");
     }
 
     async fn a_closed_account_gets_the_statement_of_its_last_month(app: TestApp) {
@@ -680,7 +767,8 @@ on_both! {
         assert_eq!(statements[0]["closingBalance"]["amount"], "0.00");
         let timers = "SELECT count(*) AS number FROM timer WHERE kind = 'statement_issue'";
         let backend = app.app.db.read.get_database_backend();
-        let row = app.app.db.read.query_one_raw(sea_orm::Statement::from_string(backend, timers)).await.unwrap();
+        let row =
+            app.app.db.read.query_one_raw(sea_orm::Statement::from_string(backend, timers)).await.unwrap();
         assert_eq!(row.unwrap().try_get::<i64>("", "number").unwrap(), 0);
     }
 }

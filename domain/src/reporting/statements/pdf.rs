@@ -114,7 +114,7 @@ fn head(layout: &mut Layout<'_>, content: &Content) {
     layout.text(MARGIN, y + 50.0, Align::Left, &period(content), lead);
     let mut right = 45.0;
     let mut fact = |layout: &mut Layout<'_>, label: &str, value: &str| {
-        layout.text(end - 190.0, right + 9.7, Align::Left, label, SMALL);
+        layout.text(end - 190.0, right + STRONG.size * 1.35, Align::Left, label, SMALL);
         right = layout.paragraph(end - 130.0, right, 130.0, value, STRONG) + 3.0;
     };
     fact(layout, "Account", &content.account.number);
@@ -467,5 +467,5 @@ fn shares(layout: &mut Layout<'_>, content: &Content) {
         right("Price", 66.0),
         right("Value", 78.0),
     ];
-    section(layout, "Securities", &columns, &rows);
+    section(layout, "Share activity", &columns, &rows);
 }

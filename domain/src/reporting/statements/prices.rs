@@ -12,8 +12,8 @@ use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, Quer
 use std::{collections::HashMap, sync::Arc};
 use uuid::Uuid;
 
-/// Returns the prices of instruments at the end of a day. An earlier statement that begins or ends there decides, so that
-/// statements agree even if the market no longer knows a price.
+/// Returns the prices of instruments at the end of a day. An earlier statement that begins or ends there decides, so
+/// that statements agree even if the market no longer knows a price.
 pub(super) async fn at_end_of(
     ctx: &CommandContext<'_>,
     account: &account::Model,

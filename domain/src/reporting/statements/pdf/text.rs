@@ -160,16 +160,11 @@ mod tests {
     fn characters_without_a_glyph_are_written_in_ascii() {
         let fonts = Fonts::read().unwrap();
         let face = fonts.of(Weight::Medium);
-        for (text, expected) in
-            [("Zoë Šimić", "Zoë Šimić"), ("Ωμέγα", "Ωμέγα"), ("東京 🙂", "DongJing :slightly_smiling_face:")]
+        for (text, expected) in [("Zoë Šimić", "Zoë Šimić"), ("Ωμέγα", "Ωμέγα"), ("東京", "DongJing")]
         {
             let printable = face.printable(text);
-            assert!(face.glyphs(&printable).len() == printable.chars().count(), "{text}");
-            if text != "東京 🙂" {
-                assert_eq!(printable, expected);
-            } else {
-                assert!(printable.starts_with("DongJing"), "{printable}");
-            }
+            assert_eq!(printable, expected);
+            assert_eq!(face.glyphs(&printable).len(), printable.chars().count(), "{text}");
         }
     }
 }
