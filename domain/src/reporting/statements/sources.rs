@@ -78,7 +78,9 @@ impl Sources {
         for fill in fills {
             of_orders.entry(fill.order_id).or_default().push(fill);
         }
-        of_orders.values_mut().for_each(|fills| fills.sort_by_key(|fill| fill.number));
+        for fills in of_orders.values_mut() {
+            fills.sort_by_key(|fill| fill.number);
+        }
         let mut found = BTreeMap::new();
         for held in balances.iter().filter(|held| held.kind == LedgerKind::Units) {
             let instrument = instruments::by_symbol(ctx.app, None, &held.asset).await?;
@@ -158,7 +160,7 @@ async fn by_ids<E: EntityTrait>(
     column: E::Column,
     ids: &BTreeSet<Uuid>,
 ) -> Result<Vec<E::Model>> {
-    let ids = Vec::from_iter(ids.iter().copied());
+    let ids: Vec<Uuid> = ids.iter().copied().collect();
     let mut rows = Vec::new();
     for ids in ids.chunks(CHUNK) {
         let select: Select<E> = E::find().filter(column.is_in(ids.iter().copied()));
