@@ -10,11 +10,17 @@ pub struct Migration;
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         words::execute(manager, TABLE).await?;
-        let id = match manager.get_database_backend() {
-            DbBackend::Postgres => "(left(account.id::text, 34) || '0d')::uuid",
-            _ => "unhex(substr(hex(account.id), 1, 30) || '0D')",
+        let (id, due_at) = match manager.get_database_backend() {
+            DbBackend::Postgres => (
+                "(left(account.id::text, 34) || '0d')::uuid",
+                "(date_trunc('month', now() AT TIME ZONE 'UTC') + interval '1 month 6 hours') AT TIME ZONE 'UTC'",
+            ),
+            _ => (
+                "unhex(substr(hex(account.id), 1, 30) || '0D')",
+                "strftime('%Y-%m-%dT%H:%M:%f', 'now', 'start of month', '+1 month', '+6 hours') || '+00:00'",
+            ),
         };
-        words::execute(manager, &TIMERS.replace("{id}", id)).await
+        words::execute(manager, &TIMERS.replace("{id}", id).replace("{due_at}", due_at)).await
     }
 }
 
@@ -37,9 +43,9 @@ CREATE INDEX statement_of_account ON statement (account_id, id);
 CREATE INDEX statement_by_end ON statement (account_id, end_on);
 ";
 
-/// The id of a timer is that of its account with 13, the kind of a timer, as its last byte. The timer is due at once,
-/// and then on the first day of each month since the account was opened.
+/// The id of a timer is that of its account with 13, the kind of a timer, as its last byte. The timer is due when this
+/// month has ended, so that the months before do not hold up other work. A statement of them can be requested.
 const TIMERS: &str = "
 INSERT INTO timer (id, partner_id, clock, kind, subject_id, due_at, attempts)
-    SELECT {id}, partner_id, 'partner', 'statement_issue', id, opened_at, 0 FROM account;
+    SELECT {id}, partner_id, 'partner', 'statement_issue', id, {due_at}, 0 FROM account WHERE status <> 'closed';
 ";

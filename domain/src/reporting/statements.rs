@@ -140,7 +140,7 @@ impl Command for CreateStatement {
             let text = "must not be after the last day of the period";
             checks.note::<()>(Err(Refusal::invalid("periodStart", text).into()));
         } else if (self.period_end - self.period_start).num_days() >= MAX_DAYS {
-            let text = format!("must be at most {MAX_DAYS} days before the last day of the period");
+            let text = format!("must be the first of at most {MAX_DAYS} days");
             checks.note::<()>(Err(Refusal::invalid("periodStart", text).into()));
         }
         checks.done()

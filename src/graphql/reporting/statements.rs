@@ -7,15 +7,15 @@ use crate::{
             breadth::{Lookup, Maybe, One, found, lookup},
             context::Viewpoint,
             ids::IdOf,
-            loaders::ById,
+            loaders::OwnPartner,
             scalars::{Date, DateTime, Money, parsed},
         },
-        sandbox::Partner,
     },
     wire::Result,
 };
 use async_graphql::{Enum, ID, InputObject};
 use domain::{
+    Scope,
     kernel::lists::Filter,
     reporting::statements::{self, CreateStatement},
 };
@@ -69,9 +69,10 @@ impl Statement {
         &self,
         #[graphql(desc = "Format of the file.", default_with = "StatementFormat::Pdf")]
         format: StatementFormat,
-    ) -> Lookup<ById<Partner>, String> {
+    ) -> Lookup<OwnPartner, String> {
         let statement = self.0.clone();
-        lookup(Some(ById::of(self.0.partner_id)), move |view, partner| {
+        lookup(Some(OwnPartner), move |view, partner| {
+            view.actor().access_scope(Scope::Read)?;
             let partner = found(partner)?;
             let path = statements::link_to(view.app(), view.actor(), &partner, &statement, format.into())?;
             Ok(view.address(&path))

@@ -1,9 +1,21 @@
 //! Statements of accounts: what they tell to the cent, the files made from it, the links to these, and when they are
 //! made.
 
-use crate::support::{Answer, Customer, ORDER_PLACE, TestApp, on_both, send};
-use domain::reporting::statements::{self, Format, content::Content};
-use entity::{audit_log, event, statement};
+use crate::{
+    accounts::joint::signed_in,
+    support::{
+        ACCOUNT_OPEN, Answer, Customer, Folder, ORDER_PLACE, TestApp, cash_account, older, on_both, send,
+    },
+};
+use chrono::TimeDelta;
+use domain::{
+    kernel::{calendar, clock},
+    reporting::statements::{self, Format, content::Content},
+};
+use entity::{
+    audit_log, event, statement,
+    timer::{self, TimerKind},
+};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
 use serde_json::{Value, json};
 use std::{
@@ -474,7 +486,7 @@ on_both! {
             (theirs.account_id.as_str(), "2026-07-01", "2026-07-31", "NOT_FOUND", "accountId"),
             ("nonsense", "2026-07-01", "2026-07-31", "NOT_FOUND", "accountId"),
             (ada.account_id.as_str(), "2026-07-31", "2026-07-30", "INVALID", "periodStart"),
-            (ada.account_id.as_str(), "2025-07-30", "2026-07-31", "INVALID", "periodStart"),
+            (ada.account_id.as_str(), "2025-07-31", "2026-08-01", "INVALID", "periodStart"),
             (ada.account_id.as_str(), "2026-08-01", "2026-08-20", "INVALID", "periodEnd"),
             // The day has ended at midnight, but its books are complete from 01:00 on.
             (ada.account_id.as_str(), "2026-08-01", "2026-08-19", "INVALID", "periodEnd"),
@@ -538,6 +550,9 @@ on_both! {
             (format!("{account}&order=asc&limit=1"), vec!["2026-07-31"]),
             (format!("?account_id={}", app.app.ids.next(entity::Kind::Account)), vec![]),
             (String::new(), vec!["2026-09-30", "2026-08-31", "2026-07-31"]),
+            // One date beyond the default of the other.
+            (format!("{account}&end_date=2026-01-01"), vec![]),
+            (format!("{account}&start_date=2027-01-01"), vec![]),
         ] {
             assert_eq!(ends(&list(&query).await), expected, "{query}");
         }
@@ -713,11 +728,37 @@ on_both! {
         assert_eq!(summary(&told(&app, &of(&after)).await["positions"][0]), ["NEWV", "8", "25.00", "200.00"]);
     }
 
+    async fn owners_download_their_own_statements(app: TestApp) {
+        let john = signed_in(&app, "John", "2025550141", "123456789").await;
+        let eve = signed_in(&app, "Eve", "2025550143", "313456789").await;
+        let own = json!({ "input": cash_account(&john.user_id) });
+        let opened = app.gql_as(Some(&john.access), ACCOUNT_OPEN, own).await;
+        let account = opened.entity("accountOpen", "account")["id"].as_str().unwrap().to_owned();
+        app.advance_to("2026-07-12T16:00:00Z").await;
+        let made = app.gql_as(Some(&john.access), CREATE, period(&account, "2026-07-09", "2026-07-10")).await;
+        let id = made.entity("statementCreate", "statement")["id"].clone();
+        let query = "query($id: ID!) { statement(id: $id) { url(format: JSON) } }";
+        let seen = app.gql_as(Some(&john.access), query, json!({ "id": id })).await;
+        let told = download(&app, &seen.data()["statement"]["url"]).await;
+        assert_eq!((told.status, &told.body["period_end"]), (200, &json!("2026-07-10")));
+        let unseen = app.gql_as(Some(&eve.access), query, json!({ "id": id })).await;
+        assert_eq!(unseen.data(), &json!({ "statement": null }));
+        // A key that may make statements, but may not read.
+        let maker = app.key_for(&[domain::Scope::Manage]).await;
+        let with_link = "mutation($input: StatementCreateInput!) { statementCreate(input: $input) { statement { \
+            url } } }";
+        let refused =
+            app.gql_as(Some(&maker), with_link, period(&account, "2026-07-09", "2026-07-11")).await;
+        assert_eq!(refused.error_code(), "FORBIDDEN");
+    }
+
     async fn what_is_stored_is_encrypted(app: TestApp) {
         let ada = app.funded_customer("Ada", "100.00").await;
         app.advance_to("2026-08-01T05:00:00Z").await;
         let row = statement::Entity::find().one(&app.app.db.read).await.unwrap().unwrap();
-        assert!(!row.content.windows(3).any(|bytes| bytes == b"Ada"));
+        for plain in ["Ada Carter", "account ending in", "2026-07-31"] {
+            assert!(!row.content.windows(plain.len()).any(|bytes| bytes == plain.as_bytes()), "{plain}");
+        }
         let content: Content = statements::stored(&app.app, &row).unwrap();
         assert_eq!(content.account.owners, ["Ada Carter"]);
         let text = statements::render(&content, Format::Json).unwrap();
@@ -770,5 +811,42 @@ on_both! {
         let row =
             app.app.db.read.query_one_raw(sea_orm::Statement::from_string(backend, timers)).await.unwrap();
         assert_eq!(row.unwrap().try_get::<i64>("", "number").unwrap(), 0);
+    }
+}
+
+/// The months before are not made up for, so that they do not hold up other work.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn accounts_from_before_get_their_first_statement_when_the_month_has_ended() {
+    let folder = Folder::new();
+    for older in older::databases(&folder, "m20261128_000032_statements").await {
+        for (number, status) in [(2, "active"), (3, "frozen"), (4, "closed")] {
+            let row = format!(
+                "INSERT INTO account (id, partner_id, user_id, number, ownership, kind, status, marital_status, \
+                 country_of_citizenship, employment_status, employment_position, employer_name, opened_at) VALUES ({}, \
+                 {}, {}, '{number}', 'individual', 'cash', '{status}', 'single', 'USA', 'employed', 'Engineer', \
+                 'NACA', '2020-01-09T16:00:00+00:00')",
+                older.id(number),
+                older.id(1),
+                older.id(9),
+            );
+            older.db.execute_unprepared(&row).await.unwrap();
+        }
+        older.migrate().await;
+        let timers = timer::Entity::find()
+            .filter(timer::Column::Kind.eq(TimerKind::StatementIssue))
+            .order_by_asc(timer::Column::SubjectId)
+            .all(&older.db)
+            .await
+            .unwrap();
+        let now = clock::system_now();
+        for (timer, number) in timers.iter().zip(["02", "03"]) {
+            assert!(timer.subject_id.to_string().ends_with(number), "{timer:?}");
+            assert_eq!(timer.id.as_bytes()[..15], timer.subject_id.as_bytes()[..15]);
+            assert_eq!(timer.id.as_bytes()[15], 13);
+            let day = calendar::new_york_date(timer.due_at);
+            assert_eq!(day, calendar::month_of(day), "{timer:?}");
+            assert!(timer.due_at > now && timer.due_at < now + TimeDelta::days(32), "{timer:?}");
+        }
+        assert_eq!(timers.len(), 2);
     }
 }

@@ -295,9 +295,12 @@ impl Draft {
                 self.cash_entry(date, EntryType::Dividend, text, amount)?;
                 add(&mut self.summary.dividends, amount)?;
                 self.dividends.push(Dividend { date, symbol, quantity, per_share, amount });
-            } else if amount != Money::ZERO {
-                let text = format!("Cash for fractions of {symbol}");
-                self.cash_entry(date, EntryType::CashInLieu, text, amount)?;
+            } else {
+                if amount != Money::ZERO {
+                    let text = format!("Cash for fractions of {symbol}");
+                    self.cash_entry(date, EntryType::CashInLieu, text, amount)?;
+                }
+                // A fraction that is worth less than half a cent is sold for nothing.
                 self.may_have_gain(applied.id, at);
             }
         }

@@ -132,11 +132,12 @@ async fn list(State(app): State<App>, actor: Caller, request: ListRequest) -> Re
 fn range(request: &ListRequest, now: DateTime<Utc>) -> domain::Result<(DateTime<Utc>, DateTime<Utc>)> {
     let (start, end) = statements::default_range(now);
     let (given_start, given_end) = domain::both(time(request, "start_date"), time(request, "end_date"))?;
-    let (start, end) = (given_start.unwrap_or(start), given_end.unwrap_or(end));
-    if start > end {
+    if let (Some(start), Some(end)) = (given_start, given_end)
+        && start > end
+    {
         return Err(Refusal::invalid("start_date", "must not be after end_date").into());
     }
-    Ok((start, end))
+    Ok((given_start.unwrap_or(start), given_end.unwrap_or(end)))
 }
 
 /// Reads a date, which stands for its first second, or a time.
