@@ -7,6 +7,7 @@ pub mod core;
 mod delivery;
 mod funding;
 mod people;
+mod reporting;
 mod sandbox;
 mod trading;
 
@@ -69,6 +70,7 @@ query_root! {
     trading::orders::OrderPreviewQuery,
     trading::instruments::InstrumentQuery,
     access::keys::ApiKeyQuery,
+    reporting::statements::StatementQuery,
     sandbox::SandboxQuery,
     delivery::messages::MessageQuery,
     compliance::screening::ScreeningQuery,
@@ -89,6 +91,7 @@ pub struct Mutation(
     trading::orders::OrderMutation,
     access::keys::ApiKeyMutation,
     access::partner_settings::PartnerSettingsMutation,
+    reporting::statements::StatementMutation,
     sandbox::SandboxMutation,
     sandbox::SandboxTransferMutation,
     trading::bars::BarMutation,

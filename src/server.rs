@@ -11,6 +11,7 @@ mod rate_limit;
 mod request_body;
 pub mod serving;
 mod socket;
+mod statements;
 pub mod tls;
 pub mod workers;
 
@@ -149,6 +150,7 @@ pub fn router(app: App, settings: HttpSettings, stopping: watch::Receiver<bool>)
         .merge(socket::routes())
         .merge(docs::routes(settings.playground))
         .merge(documents::routes(&state))
+        .merge(statements::routes(&state))
         .merge(if settings.playground { playground_routes(&playground) } else { Router::new() })
         .with_state(state);
     let all = own.merge(rest).fallback(rest::unknown).method_not_allowed_fallback(rest::wrong_method);

@@ -3,6 +3,7 @@
 
 pub mod invitations;
 pub mod keys;
+pub mod links;
 pub mod logins;
 pub mod partner_settings;
 pub mod partners;

@@ -18,6 +18,7 @@ use crate::{
         secrets::Vault,
     },
     providers::Providers,
+    reporting::statements::IssueStatement,
     settings::Settings,
     trading::{
         corporate_actions::{ApplyEntitlement, PayDividend, ProcessCorporateAction, ReinvestDividend},
@@ -77,6 +78,7 @@ const DUE_HANDLERS: &[DueHandler] = &[
     DueHandler::of::<ContinueWithdrawal>(),
     DueHandler::of::<CompleteWithdrawal>(),
     DueHandler::of::<ReturnAsPlanned>(),
+    DueHandler::of::<IssueStatement>(),
     DueHandler::of::<EndFreeze>(),
     DueHandler::of::<ExpireQuestions>(),
     DueHandler::of_system::<SendMessage>(),

@@ -94,4 +94,6 @@ kinds! {
     CorporateAction = 70,
     /// What a corporate action means for one account.
     Entitlement = 71,
+    /// A statement of an account.
+    Statement = 80,
 }

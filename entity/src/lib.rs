@@ -46,6 +46,7 @@ pub mod screening_run;
 pub mod second_factor;
 pub mod session;
 pub mod settlement_violation;
+pub mod statement;
 pub mod tax_lot;
 pub mod timer;
 pub mod transfer;

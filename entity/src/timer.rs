@@ -46,6 +46,7 @@ pub enum TimerKind {
     EntitlementApply,
     DividendPay,
     DividendReinvest,
+    StatementIssue,
     MessageSend,
     KycQuestionsExpire,
 }

@@ -25,6 +25,7 @@ mod m20261128_000027_corporate_actions;
 mod m20261128_000028_corporate_action_lists;
 mod m20261128_000030_transfers;
 mod m20261128_000031_former_quotes;
+mod m20261128_000032_statements;
 mod words;
 
 /// All migrations, in order.
@@ -57,6 +58,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000028_corporate_action_lists::Migration),
             Box::new(m20261128_000030_transfers::Migration),
             Box::new(m20261128_000031_former_quotes::Migration),
+            Box::new(m20261128_000032_statements::Migration),
         ]
     }
 }

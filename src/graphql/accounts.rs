@@ -10,6 +10,7 @@ use super::{
     },
     funding::transfers::{Transfer, TransferFilter},
     people::users::User,
+    reporting::statements::{Statement, StatementFilter},
     trading::{
         corporate_actions::Entitlement,
         gains::{RealizedGain, RealizedGainFilter},
@@ -200,6 +201,17 @@ impl Account {
         #[graphql(desc = "Filter for the transfers.")] filter: Option<TransferFilter>,
     ) -> Result<ListOf<Transfer>> {
         ListOf::under(view, self.0.id, &page, filter.unwrap_or_default().conditions())
+    }
+
+    /// Statements, newest first. On the first day of each month there is one for the month before, unless the account
+    /// had nothing and nothing happened.
+    fn statements(
+        &self,
+        view: &Viewpoint,
+        page: PageArgs,
+        #[graphql(desc = "Filter for the statements.")] filter: Option<StatementFilter>,
+    ) -> Result<ListOf<Statement>> {
+        ListOf::under(view, self.0.id, &page, filter.unwrap_or_default().conditions()?)
     }
 
     /// Time when the account was opened.

@@ -4,6 +4,7 @@ mod accounts;
 mod compliance;
 mod funding;
 mod people;
+mod reporting;
 mod trading;
 
 pub use compliance::kyc_documents::DocumentBody;
@@ -13,7 +14,7 @@ use axum::Router;
 use domain::app::App;
 
 /// Routes of the brokerage API, by area.
-pub const ROUTES: [&[Route]; 8] = [
+pub const ROUTES: [&[Route]; 9] = [
     people::users::ROUTES,
     compliance::kyc::ROUTES,
     compliance::kyc_documents::ROUTES,
@@ -22,6 +23,7 @@ pub const ROUTES: [&[Route]; 8] = [
     funding::deposits::ROUTES,
     trading::orders::ROUTES,
     funding::withdrawals::ROUTES,
+    reporting::statements::ROUTES,
 ];
 
 /// Returns the router of the brokerage API.

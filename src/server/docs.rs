@@ -22,7 +22,7 @@ const BASE_URL: &str = "{BASE_URL}";
 const EXAMPLES: &str = include_str!("docs/examples.html");
 
 /// Variables in the paths of the examples: prefix of the path, and name of the variable for its parameter.
-const PATH_VARIABLES: [(&str, &str); 10] = [
+const PATH_VARIABLES: [(&str, &str); 11] = [
     ("/v1/users/", "USER_ID"),
     ("/v1/kyc/", "KYC_TOKEN"),
     ("/v1/accounts/", "ACCOUNT_ID"),
@@ -30,6 +30,7 @@ const PATH_VARIABLES: [(&str, &str); 10] = [
     ("/v1/deposits/", "DEPOSIT_ID"),
     ("/v1/orders/", "ORDER_ID"),
     ("/v1/withdrawals/", "WITHDRAWAL_ID"),
+    ("/v1/statements/", "STATEMENT_ID"),
     ("/account/v1/users/", "SESSION_USER_ID"),
     ("/account/v1/invitation/", "INVITATION_ID"),
     ("/two_factor_authentication/", "SESSION_USER_ID"),

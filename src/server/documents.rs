@@ -12,9 +12,10 @@ use axum::{
 };
 use domain::{
     Who,
+    access::links::Link,
     app::App,
     compliance::kyc::documents::{
-        self, Downloads, Link, MAX_DOCUMENT_BYTES, Opened, Permit, SEALING_BYTES, Uploads, VerifiedUpload,
+        self, Downloads, MAX_DOCUMENT_BYTES, Opened, Permit, SEALING_BYTES, Uploads, VerifiedUpload,
     },
     kernel::limits,
 };
@@ -34,11 +35,12 @@ pub fn routes(state: &ServerState) -> Router<ServerState> {
 }
 
 /// Counts a request against the rate limit of its client address.
-async fn count(app: &App, client: ClientInfo) -> domain::Result<()> {
+pub(super) async fn count(app: &App, client: ClientInfo) -> domain::Result<()> {
     limits::request(app, &Who::Anonymous, client.address).await.map(|_| ())
 }
 
-fn link<'a>(method: &'a str, uri: &'a Uri) -> Link<'a> {
+/// Returns a link as it was requested.
+pub(super) fn link<'a>(method: &'a str, uri: &'a Uri) -> Link<'a> {
     Link { method, path: uri.path(), query: uri.query().unwrap_or_default() }
 }
 
@@ -100,13 +102,18 @@ async fn opened(
     Ok((documents::open(app, &actor, row).await?, permit))
 }
 
-/// Returns a document as an attachment, with headers that keep a browser from running its content.
+/// Returns a document as an attachment.
 fn served(Opened { row, data }: Opened, permit: Permit) -> Response {
-    let disposition = format!("attachment; filename=\"{}.{}\"", row.token, row.extension);
-    let length = data.len();
-    let mut response = Response::new(in_pieces(data.into(), permit));
+    let name = format!("{}.{}", row.token, row.extension);
+    attachment(&name, documents::media_type(row.format), data.len(), in_pieces(data.into(), permit))
+}
+
+/// Returns a file as an attachment, with headers that keep a browser from running its content.
+pub(super) fn attachment(name: &str, media_type: &'static str, length: usize, body: Body) -> Response {
+    let disposition = format!("attachment; filename=\"{name}\"");
+    let mut response = Response::new(body);
     let fixed: [(HeaderName, &'static str); 4] = [
-        (header::CONTENT_TYPE, documents::media_type(row.format)),
+        (header::CONTENT_TYPE, media_type),
         (header::CACHE_CONTROL, "no-store"),
         (header::CONTENT_SECURITY_POLICY, "sandbox"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

@@ -5,7 +5,7 @@ use crate::{
     compliance::{kyc_documents, screening::hit_of},
     delivery::messages::{mail, post},
     support::{ORDER_PLACE, TestApp, USER_CREATE, cash_account, on_both, person, send, socket::Socket},
-    visibility::{dividend_of, violation_of},
+    visibility::{dividend_of, statement_of, violation_of},
 };
 use async_graphql::parser::{
     parse_schema,
@@ -162,6 +162,7 @@ async fn partner_data(app: &TestApp) -> PartnerData {
             )
             .await,
         ),
+        ("Statement", statement_of(app, &text(&account["id"])).await),
         ("CorporateAction", corporate_action),
         ("Entitlement", entitlement),
         ("OutboxMessage", message_id.to_string()),
@@ -219,6 +220,7 @@ fn type_in_path(path: &str) -> &'static str {
         Some("bank_accounts") => "BankAccount",
         Some("orders") => "Order",
         Some("deposits") => "Transfer",
+        Some("statements") => "Statement",
         Some("withdrawal" | "withdrawals") => "Withdrawal",
         _ => "User",
     }
@@ -596,6 +598,16 @@ fn listed_cases(a: &PartnerData) -> Vec<(&'static str, Case)> {
             } }),
             NotFound("accountId"),
         ),
+        change(
+            "statementCreate",
+            Scope::Manage,
+            "StatementCreateInput",
+            "statement",
+            json!({ "input": { "accountId": a.id("Account"), "periodStart": "2026-07-09",
+                "periodEnd": "2026-07-09" } }),
+            NotFound("accountId"),
+        ),
+        by_id("statement", "Statement", "id account { number }"),
         change(
             "transferCancel",
             Scope::Transfer,
@@ -1035,6 +1047,7 @@ fn every_root_field_is_in_the_tables() {
             "Kyc",
             "WatchListHit",
             "CorporateAction",
+            "Statement",
         ]
         .map(|kind| (kind, String::new()))
         .into(),
@@ -1314,6 +1327,8 @@ on_both! {
             ("GET", "/v1/withdrawals/{id}", None, Scope::Read, Some("id")),
             ("GET", "/v1/deposits", None, Scope::Read, None),
             ("GET", "/v1/deposits/{id}", None, Scope::Read, Some("id")),
+            ("GET", "/v1/statements", None, Scope::Read, None),
+            ("GET", "/v1/statements/{id}", None, Scope::Read, Some("id")),
             ("POST", "/v1/orders", Some(order), Scope::Trade, Some("account_id")),
             ("GET", "/v1/orders", None, Scope::Read, None),
             ("GET", "/v1/orders/{id}", None, Scope::Read, Some("id")),

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
-mod joint;
+pub mod joint;
 mod lifecycle;
 
 pub const ACCOUNT_UPDATE: &str = "mutation($input: AccountUpdateInput!) { accountUpdate(input: $input) { \

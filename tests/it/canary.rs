@@ -21,6 +21,7 @@ use std::{
 
 mod accounts;
 mod people;
+mod statements;
 
 const SSN: &str = "518273946";
 const BIRTH_DATE: &str = "1987-03-19";
@@ -600,6 +601,7 @@ async fn sensitive_values_do_not_leak() {
         };
         let user_id = good_requests(&mut sender).await;
         bad_requests(&mut sender, &user_id).await;
+        let planted_in_statement = statements::download(&mut sender).await;
         let planted_in_accounts = accounts::open_joint_and_freeze(&mut sender, &user_id).await;
         over_a_socket(&mut sender).await;
         faults(&mut sender, &database_url, &user_id).await;
@@ -649,6 +651,7 @@ async fn sensitive_values_do_not_leak() {
         ];
         planted.extend(planted_in_sign_in);
         planted.extend(planted_in_accounts);
+        planted.extend(planted_in_statement);
         let all: Vec<&Planted> = planted.iter().collect();
         let hidden_from_responses: Vec<&Planted> =
             planted.iter().filter(|planted| !planted.visible_to_the_owner).collect();

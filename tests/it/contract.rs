@@ -46,7 +46,7 @@ fn fields_of_the_same_name_have_the_same_type_in_all_events() {
             assert_eq!(*known, declared, "{name} of {}", ty.node.name.node);
         }
     }
-    assert_eq!(events.len(), 12, "{events:?}");
+    assert_eq!(events.len(), 13, "{events:?}");
     let expected = [
         ("account", "Account!"),
         ("kycOutcome", "KycOutcome!"),

@@ -59,6 +59,8 @@ const OPEN_MUTATIONS: &[&str] = &[
     "orderCancel",
     "transferCancel",
     "bankAccountRemove",
+    // Tells what has happened.
+    "statementCreate",
     // Operator actions on instruments and accounts.
     "corporateActionApply",
     "corporateActionWithdraw",

@@ -1,3 +1,4 @@
-//! Reconciliation (`coffer audit`).
+//! Statements of accounts, and reconciliation (`coffer audit`).
 
 mod audit;
+mod statements;

@@ -11,12 +11,13 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 
 /// The sections of docs/api.md with GraphQL, each run by a test below.
-pub const SECTIONS: [&str; 5] = [
+pub const SECTIONS: [&str; 6] = [
     "Users without a login",
     "Users who sign in",
     "Reviewing identity checks",
     "Dividends and splits",
     "Deposits and withdrawals",
+    "Statements",
 ];
 
 /// Returns the GraphQL blocks of one section.
@@ -238,6 +239,30 @@ on_both! {
         );
         operator.run(&app, Some(&app.key), &block, "Withdraw").await;
         assert_eq!(listed(&mut operator).await, json!([]));
+    }
+
+    async fn a_statement_is_made_for_some_days(app: TestApp) {
+        let [block] = graphql_blocks(SECTIONS[5]).try_into().unwrap();
+        assert_eq!(names(std::slice::from_ref(&block)), ["Make", "Statements"]);
+        let ada = app.funded_customer("Ada", "100.00").await;
+        app.advance_to("2026-07-20T16:00:00Z").await;
+        let mut reader = Reader::default();
+        reader.seen.extend([
+            ("accountId", ada.account_id),
+            ("periodStart", "2026-07-10".to_owned()),
+            ("periodEnd", "2026-07-17".to_owned()),
+        ]);
+        reader.run(&app, Some(&app.key), &block, "Make").await;
+        let listed = reader.run(&app, Some(&app.key), &block, "Statements").await;
+        let made = &listed.data()["accounts"]["edges"][0]["node"]["statements"]["edges"][0]["node"];
+        assert_eq!(
+            [&made["periodStart"], &made["periodEnd"], &made["closingBalance"]["amount"]],
+            [&json!("2026-07-10"), &json!("2026-07-17"), &json!("100.00")]
+        );
+        for field in ["url", "csv", "json"] {
+            let url = made[field].as_str().unwrap();
+            assert_eq!(crate::support::client().get(url).send().await.unwrap().status(), 200, "{field}");
+        }
     }
 
     async fn a_reviewer_approves_an_identity_check(app: TestApp) {

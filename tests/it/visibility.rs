@@ -53,7 +53,7 @@ tables! {
     visible:
         account api_key bank_account corporate_action entitlement fill instrument invitation kyc kyc_document
         kyc_review lot_closing message order partner position screening_exception screening_hit settlement_violation
-        tax_lot transfer user;
+        statement tax_lot transfer user;
     hidden:
         audit_log: "read by operators from the database",
         bar: "shown as the bars of its instrument",
@@ -98,7 +98,8 @@ fn who_sees(table: &str) -> (Option<Scope>, &'static [&'static str]) {
         | "tax_lot"
         | "lot_closing"
         | "entitlement"
-        | "settlement_violation" => (Some(Scope::Read), &["John", "Marry"]),
+        | "settlement_violation"
+        | "statement" => (Some(Scope::Read), &["John", "Marry"]),
         "corporate_action" => (Some(Scope::Read), &["John", "Marry", "Eve"]),
         "partner" => (Some(Scope::Read), &[]),
         "invitation" => (Some(Scope::Manage), &[]),
@@ -274,6 +275,9 @@ impl Rows {
             rest("order", "/v1/orders?status=all".to_owned()),
             rest("transfer", format!("/v1/deposits/{}", id("transfer"))),
             rest("transfer", "/v1/deposits".to_owned()),
+            graphql("statement", "query($id: ID!) { statement(id: $id) { id } }"),
+            rest("statement", format!("/v1/statements/{}", id("statement"))),
+            rest("statement", "/v1/statements".to_owned()),
             Way {
                 from: Some("transfer"),
                 ..rest("bank_account", format!("/v1/deposits/{}", id("transfer")))
@@ -380,6 +384,16 @@ impl Rows {
                 "account",
                 "query($id: ID!) { node(id: $id) { ... on Account { settlementViolations { edges { node { id } } } \
                     } } }",
+            ),
+            relation(
+                "statement",
+                "account",
+                "query($id: ID!) { node(id: $id) { ... on Account { statements { edges { node { id } } } } } }",
+            ),
+            relation(
+                "account",
+                "statement",
+                "query($id: ID!) { node(id: $id) { ... on Statement { account { id } } } }",
             ),
             relation(
                 "entitlement",
@@ -637,6 +651,12 @@ pub async fn violation_of(app: &TestApp, account: &str, fill: &str) -> String {
     violation.id.to_string()
 }
 
+/// Makes a statement of an account for the day on which it was opened.
+pub async fn statement_of(app: &TestApp, account: &str) -> String {
+    let input = json!({ "accountId": account, "periodStart": "2026-07-09", "periodEnd": "2026-07-09" });
+    text(&changed(app, "statementCreate", "StatementCreateInput", "statement", input).await["id"])
+}
+
 /// Adds a dividend of an instrument and what an account is entitled to; returns both ids.
 pub async fn dividend_of(app: &TestApp, account: &str, instrument: &str) -> [String; 2] {
     let now = app.partner.clock_frozen_at.unwrap();
@@ -750,6 +770,7 @@ pub async fn rows_and_callers(app: &TestApp) -> (Rows, Vec<Caller>) {
         ("tax_lot", text(&found["account"]["taxLots"]["edges"][0]["node"]["id"])),
         ("lot_closing", text(&found["account"]["realizedGains"]["edges"][0]["node"]["id"])),
         ("settlement_violation", violation_of(app, &account, &fill).await),
+        ("statement", statement_of(app, &account).await),
         ("user", john.clone()),
         ("account", account),
         ("bank_account", bank_account),
@@ -820,6 +841,7 @@ const EVENTS: &str = "subscription { events(after: \"0\") { type
     ... on TradeConfirmedEvent { fill { id } order { id } account { id } }
     ... on PositionChangedEvent { account { id } }
     ... on TradeSettledEvent { fill { id } order { id } account { id } }
+    ... on StatementReadyEvent { statement { id } account { id } }
     ... on UserChangedEvent { user { id } }
     ... on KycChangedEvent { kyc { id } }
     ... on AccountChangedEvent { account { id } }
@@ -899,7 +921,7 @@ on_both! {
             }
             let stream = event_stream(&app, caller, rows.id("user")).await;
             for table in
-                ["user", "kyc", "account", "bank_account", "transfer", "order", "fill", "partner"]
+                ["user", "kyc", "account", "bank_account", "transfer", "order", "fill", "statement", "partner"]
             {
                 let expected = caller.may(Scope::Read) && caller.sees(table);
                 if stream.contains(rows.id(table)) != expected {

@@ -5,11 +5,13 @@ use crate::{
     Actor, Code, Refusal, Result, Scope,
     kernel::{
         app::App,
+        calendar,
         command::{Command, CommandContext},
         events::{AccountState, Event},
         ledger,
         scheduler::Due,
         secrets::{AssociatedData, Secret},
+        timers,
     },
 };
 use chrono::{DateTime, Utc};
@@ -92,6 +94,10 @@ pub async fn freeze_closed(ctx: &CommandContext<'_>, account_id: Uuid, reason: &
     let account = locked(ctx.tx, ctx.access_scope, account_id, LockType::Update).await?;
     if account.status == Status::Closed {
         set_status(ctx, account, Status::Frozen, Some(reason), None, Event::AccountFrozen).await?;
+        // Its last statement may have been issued.
+        timers::cancel(ctx.tx, ctx.partner.id, account_id, TimerKind::StatementIssue).await?;
+        ctx.schedule_kind(TimerKind::StatementIssue, account_id, calendar::month_closes_at(ctx.today()))
+            .await;
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use super::{
 use crate::{
     Checks, Refusal, Result, Scope,
     kernel::{
+        calendar,
         command::{Command, CommandContext},
         events::Event,
         ledger,
@@ -22,6 +23,7 @@ use entity::{
     ledger_account::LedgerKind,
     partner::Mode,
     tax_lot::LotMethod,
+    timer::TimerKind,
 };
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use serde::Serialize;
@@ -115,6 +117,8 @@ impl Command for OpenAccount {
         let account = row.insert(ctx.tx).await?;
         let kinds = [LedgerKind::Cash, LedgerKind::Unsettled, LedgerKind::PendingDeposit];
         ctx.ledger_accounts(kinds.map(|kind| (account.id, kind, ledger::USD))).await?;
+        let first_statement_at = calendar::month_closes_at(ctx.today());
+        ctx.schedule_kind(TimerKind::StatementIssue, account.id, first_statement_at).await;
         ctx.record(Event::AccountCreated((&account).into())).await?;
         Ok(account)
     }

@@ -1,7 +1,7 @@
 //! Calendars: New York Stock Exchange sessions, Federal Reserve banking days and settlement days.
 
 use chrono::{
-    DateTime, Datelike, Days, NaiveDate, NaiveTime, Offset, TimeDelta, TimeZone, Utc,
+    DateTime, Datelike, Days, Months, NaiveDate, NaiveTime, Offset, TimeDelta, TimeZone, Utc,
     Weekday::{Fri, Mon, Sat, Sun, Thu, Tue, Wed},
 };
 use chrono_tz::America::New_York;
@@ -134,6 +134,20 @@ pub fn settlement_day(trade_day: NaiveDate) -> NaiveDate {
         _ => 3,
     };
     nth_after(trade_day, days, is_settlement_day)
+}
+
+/// Returns the first day of the month of a date.
+#[must_use]
+pub fn month_of(day: NaiveDate) -> NaiveDate {
+    day.with_day(1).unwrap_or(day)
+}
+
+/// Returns when monthly work about the month of a date is due: at 01:00 in New York on the first day of the next month,
+/// after everything that is due at midnight.
+#[must_use]
+pub fn month_closes_at(day: NaiveDate) -> DateTime<Utc> {
+    let next = month_of(day).checked_add_months(Months::new(1)).unwrap_or(NaiveDate::MAX);
+    at_new_york(next, 1, 0)
 }
 
 /// Returns when the last session before this date closed.

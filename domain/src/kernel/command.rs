@@ -92,8 +92,8 @@ macro_rules! identified {
 
 identified!(
     account api_key bank_account corporate_action entitlement fill instrument invitation kyc kyc_document kyc_review
-    lot_closing message order partner position screening_exception screening_hit session settlement_violation tax_lot
-    transfer user
+    lot_closing message order partner position screening_exception screening_hit session settlement_violation statement
+    tax_lot transfer user
 );
 
 /// Context in which a command executes: its transaction, its partner and the partner's time.

@@ -12,10 +12,10 @@ mod tests;
 
 pub use catalog::{About, Event, EventType, Subject};
 pub use feed::Feed;
-pub use log::{follow, head, newest_of_type, page, position_of};
+pub use log::{by_ids, follow, head, newest_of_type, page, position_of};
 pub use states::{
     AccountState, BankAccountState, CheckState, CorporateActionState, EntitlementState, OrderFacts,
-    OrderState, PositionState, TradeState, TransferState, UserState,
+    OrderState, PositionState, StatementState, TradeState, TransferState, UserState,
 };
 
 pub(super) use numbers::Unnumbered;

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod changes;
+mod history;
 
 pub(super) use accounts::KnownAccounts;
 pub use accounts::{
@@ -12,6 +13,7 @@ pub use accounts::{
     of_kinds,
 };
 pub(super) use changes::Changes;
+pub use history::{PastBalance, PastMovement, balances_at, movements};
 
 use super::{
     db::WriteTransaction,

@@ -59,6 +59,7 @@ const SEALED: &[Sealed] = &[
     Sealed::new("kyc_document", "id", "content_key", "kyc_document.content_key"),
     Sealed::new("screening_exception", "id", "reason", "screening_exception.reason"),
     Sealed::new("account", "id", "status_reason", "account.status_reason"),
+    Sealed::new("statement", "id", "content", "statement.content"),
     Sealed::new("bank_account", "id", "number", "bank_account.number"),
     Sealed::new("api_key", "id", "signer", "api_key.signer"),
     Sealed::new("second_factor", "user_id", "phone", "second_factor.phone"),

@@ -92,7 +92,7 @@ pub async fn quotes(
     instruments: &[impl Borrow<instrument::Model> + Sync],
     at: DateTime<Utc>,
 ) -> Result<HashMap<Uuid, Quote>> {
-    let found = sourced(app, connection, partner, instruments, at, |_| true).await?;
+    let found = sourced(app, connection, partner, instruments, at, |_| true, None).await?;
     Ok(found.into_iter().map(|(id, priced)| (id, priced.quote)).collect())
 }
 
@@ -105,11 +105,27 @@ pub async fn past_quotes(
     instruments: &[impl Borrow<instrument::Model> + Sync],
     at: DateTime<Utc>,
 ) -> Result<HashMap<Uuid, Quote>> {
-    let found = sourced(app, connection, partner, instruments, at, |set_at| set_at <= at).await?;
+    let found = sourced(app, connection, partner, instruments, at, |set_at| set_at <= at, None).await?;
     Ok(found.into_iter().map(|(id, priced)| (id, priced.quote)).collect())
 }
 
-/// Returns the same quotes with their sources. `counts` decides by the time when a price was set.
+/// Returns the quotes that these instruments had at an earlier time, for a share of `shares_of`: neither prices that
+/// were set after `at` nor splits after `shares_of` count.
+pub async fn quotes_as_of(
+    app: &App,
+    connection: &impl ConnectionTrait,
+    partner: &partner::Model,
+    instruments: &[impl Borrow<instrument::Model> + Sync],
+    at: DateTime<Utc>,
+    shares_of: DateTime<Utc>,
+) -> Result<HashMap<Uuid, Quote>> {
+    let counts = |set_at| set_at <= at;
+    let found = sourced(app, connection, partner, instruments, at, counts, Some(shares_of)).await?;
+    Ok(found.into_iter().map(|(id, priced)| (id, priced.quote)).collect())
+}
+
+/// Returns the same quotes with their sources. `counts` decides by the time when a price was set; splits after
+/// `splits_until` do not count.
 async fn sourced(
     app: &App,
     connection: &impl ConnectionTrait,
@@ -117,6 +133,7 @@ async fn sourced(
     instruments: &[impl Borrow<instrument::Model> + Sync],
     at: DateTime<Utc>,
     counts: impl Fn(DateTime<Utc>) -> bool,
+    splits_until: Option<DateTime<Utc>>,
 ) -> Result<HashMap<Uuid, Priced>> {
     let market = of(app, partner)?;
     let mut stored = match partner.mode {
@@ -127,7 +144,8 @@ async fn sourced(
         Mode::Live => HashMap::new(),
     };
     let mut quote = |instrument: &instrument::Model| {
-        let Stored { set, last, splits } = stored.remove(&instrument.id).unwrap_or_default();
+        let Stored { set, last, mut splits } = stored.remove(&instrument.id).unwrap_or_default();
+        splits.retain(|split| splits_until.is_none_or(|until| split.at <= until));
         let price = |price, time, rounding| basis::price(&splits, &instrument.symbol, price, time, rounding);
         let set = set.into_iter().find(|(.., set_at)| counts(*set_at));
         let (quote, source) = match (set, last) {
@@ -242,7 +260,7 @@ pub async fn priced(
     at: DateTime<Utc>,
 ) -> Result<Priced> {
     let mut quotes =
-        sourced(app, connection, partner, std::slice::from_ref(instrument), at, |_| true).await?;
+        sourced(app, connection, partner, std::slice::from_ref(instrument), at, |_| true, None).await?;
     quotes.remove(&instrument.id).ok_or_else(|| crate::Error::broken("an instrument has no quote"))
 }
 

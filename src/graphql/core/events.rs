@@ -5,8 +5,8 @@ mod objects;
 
 use self::objects::{
     AccountChangedEvent, BankAccountChangedEvent, ChangedPartner, CorporateActionAppliedEvent, FoundHit,
-    KycChangedEvent, OrderChangedEvent, PartnerChangedEvent, PositionChangedEvent, TradeConfirmedEvent,
-    TradeSettledEvent, TransferChangedEvent, UserChangedEvent, WatchListHitFoundEvent,
+    KycChangedEvent, OrderChangedEvent, PartnerChangedEvent, PositionChangedEvent, StatementReadyEvent,
+    TradeConfirmedEvent, TradeSettledEvent, TransferChangedEvent, UserChangedEvent, WatchListHitFoundEvent,
 };
 use super::{
     breadth::{Fetch, fetch},
@@ -54,6 +54,7 @@ pub enum Event {
     Trade(TradeSettledEvent),
     Position(PositionChangedEvent),
     CorporateAction(CorporateActionAppliedEvent),
+    Statement(StatementReadyEvent),
     User(UserChangedEvent),
     Kyc(KycChangedEvent),
     WatchListHit(WatchListHitFoundEvent),
@@ -98,6 +99,7 @@ impl Event {
             Subject::Entitlement(state) => {
                 Self::CorporateAction(CorporateActionAppliedEvent { row, kind, state: *state })
             }
+            Subject::Statement(state) => Self::Statement(StatementReadyEvent { row, kind, state: *state }),
         })
     }
 }

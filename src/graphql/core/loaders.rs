@@ -23,7 +23,7 @@ use domain::{
 use entity::positional::ColumnSet;
 pub use keyed::{
     BalanceOf, BarsOf, ById, Children, DefaultOf, ExceptionOf, FactorsOf, HitsOf, InvitationOf, KycOf,
-    QuoteOf, ReviewOf, TimelineOf, ValuationOf,
+    OwnPartner, QuoteOf, ReviewOf, TimelineOf, ValuationOf,
 };
 use std::{hash::Hash, marker::PhantomData, ops::Deref, sync::Arc, time::Duration};
 use uuid::Uuid;

@@ -9,6 +9,7 @@ use crate::{
         delivery::messages::OutboxMessage,
         funding::{bank_accounts::BankAccount, transfers::Transfer},
         people::users::User,
+        reporting::statements::Statement,
         sandbox::Partner,
         trading::{
             corporate_actions::{CorporateAction, Entitlement},
@@ -36,7 +37,7 @@ use entity::positional::Positional;
 use entity::{
     Kind, account, api_key, bank_account, corporate_action, entitlement, fill, instrument, invitation, kyc,
     kyc_document, kyc_review, lot_closing, message, order, partner, position, screening_hit,
-    settlement_violation, tax_lot, transfer, user,
+    settlement_violation, statement, tax_lot, transfer, user,
 };
 use futures_util::future::try_join_all;
 use uuid::Uuid;
@@ -144,6 +145,7 @@ nodes! {
     Partner / partner => Partner,
     Position / position by AccountId => Position,
     SettlementViolation / settlement_violation by AccountId => SettlementViolation,
+    Statement / statement by AccountId => Statement,
     TaxLot / tax_lot by AccountId => TaxLot,
     Transfer / transfer by AccountId | BankAccountId => Transfer,
     User / user => User,

@@ -172,6 +172,11 @@ impl ScalarType for Date {
     }
 }
 
+/// Parses a date. The error names `field`.
+pub fn parsed(Date(text): &Date, field: &str) -> Result<NaiveDate> {
+    parse_date(text).map_err(|_| Refusal::invalid(field, "must be a calendar date").into())
+}
+
 /// Returns whether a text is a calendar date.
 fn is_date(text: &str) -> bool {
     parse_date(text).is_ok()

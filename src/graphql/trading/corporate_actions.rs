@@ -9,18 +9,15 @@ use crate::{
             context::Viewpoint,
             ids::IdOf,
             pages::PageArgs,
-            scalars::{Date, DateTime, Decimal, Money, MoneyInput},
+            scalars::{Date, DateTime, Decimal, Money, MoneyInput, parsed},
             sorts::sort_by,
         },
     },
     wire::Result,
 };
 use async_graphql::{Enum, ID, InputObject, OneofObject};
-use chrono::NaiveDate;
 use domain::{
-    Refusal,
     kernel::lists::Filter,
-    people::person::parse_date,
     trading::{
         corporate_actions::{ApplyCorporateAction, Ratio, Terms, WithdrawCorporateAction},
         instruments,
@@ -259,10 +256,6 @@ impl CorporateActionTermsInput {
             Self::SymbolChange(change) => Terms::SymbolChange { symbol: change.symbol },
         })
     }
-}
-
-fn parsed(Date(text): &Date, field: &str) -> domain::Result<NaiveDate> {
-    parse_date(text).map_err(|_| Refusal::invalid(field, "must be a calendar date").into())
 }
 
 #[mutations]

@@ -4,3 +4,5 @@ pub mod bank_accounts;
 pub mod deposits;
 mod transfers;
 pub mod withdrawals;
+
+pub use transfers::ACCOUNT_FILTER;

@@ -50,8 +50,35 @@ pub struct Answer {
 pub struct Filter {
     pub name: &'static str,
     pub text: &'static str,
-    /// Words to choose from; empty for the id of an object.
-    pub options: &'static [&'static str],
+    pub form: FilterForm,
+}
+
+/// Values of a query parameter.
+#[derive(Clone, Copy)]
+pub enum FilterForm {
+    /// One of these words.
+    Words(&'static [&'static str]),
+    /// Id of an object.
+    Id,
+    /// A date or a time.
+    Time,
+}
+
+impl Filter {
+    /// Describes a parameter that is one of these words.
+    pub const fn words(name: &'static str, text: &'static str, options: &'static [&'static str]) -> Self {
+        Self { name, text, form: FilterForm::Words(options) }
+    }
+
+    /// Describes a parameter that is the id of an object.
+    pub const fn id(name: &'static str, text: &'static str) -> Self {
+        Self { name, text, form: FilterForm::Id }
+    }
+
+    /// Describes a parameter that is a date or a time.
+    pub const fn time(name: &'static str, text: &'static str) -> Self {
+        Self { name, text, form: FilterForm::Time }
+    }
 }
 
 impl Description {

@@ -87,6 +87,18 @@ impl ListRequest {
         self.parameters.get(name).map(String::as_str)
     }
 
+    /// Returns a parameter of this list that is an id.
+    pub fn id(&self, name: &str) -> Result<Option<String>> {
+        let id = self.parameter(name).map(Uuid::try_parse).transpose();
+        let id = id.map_err(|_| Problem::in_query(Refusal::invalid(name, "must be an id")))?;
+        Ok(id.map(|id| id.to_string()))
+    }
+
+    /// Returns the URL that links in the response start with.
+    pub const fn base(&self) -> &BaseUrl {
+        &self.base
+    }
+
     /// Returns the requested page. `is_in_list` checks that the cursor is an item of this list; `what` is the
     /// word for an item in error messages.
     pub async fn page(

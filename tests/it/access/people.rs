@@ -25,7 +25,7 @@ fn another_person(case: &Case) -> Outcome {
     match case.field {
         "kycAnswer" | "kycCorrect" | "kycDocumentUploadPrepare" => NotFound("kycId"),
         "kycByToken" | "node" | "user" | "account" | "transfer" | "order" | "partner" | "invitation"
-        | "gainsReport" => Null,
+        | "gainsReport" | "statement" => Null,
         "nodes" => Nulls,
         "orders" | "accounts" | "transfers" | "fills" => Outcome::EmptyPage,
         "viewer" | "credential" | "eventCursor" | "users" | "instrument" | "instrumentBySymbol"
@@ -34,7 +34,9 @@ fn another_person(case: &Case) -> Outcome {
         "accountOpen" | "bankAccountLink" | "userUpdate" | "profileUpdate" | "userDataMail" => {
             NotFound("userId")
         }
-        "depositCreate" | "withdrawalCreate" | "orderPlace" | "accountUpdate" => NotFound("accountId"),
+        "depositCreate" | "withdrawalCreate" | "orderPlace" | "accountUpdate" | "statementCreate" => {
+            NotFound("accountId")
+        }
         "orderCancel" => NotFound("orderId"),
         "transferCancel" => NotFound("transferId"),
         // The previous caller has registered the address; this user's own phone number is verified.
@@ -386,7 +388,7 @@ on_both! {
                 ("GET", "/v1/users") => {
                     assert_eq!(answer.body["data"][0]["id"], json!(person.user_id), "{context}");
                 }
-                ("GET", "/v1/orders" | "/v1/deposits" | "/v1/withdrawals") => {
+                ("GET", "/v1/orders" | "/v1/deposits" | "/v1/withdrawals" | "/v1/statements") => {
                     assert_eq!(answer.body["data"], json!([]), "{context}");
                 }
                 ("POST", "/v1/users" | "/v1/kyc") => assert_eq!(answer.status, 401, "{context}"),

@@ -57,7 +57,7 @@ async fn bank_account_of(app: &TestApp, user_id: &str) -> String {
 }
 
 /// Signs up a user and completes their data, so that they are approved.
-async fn signed_in(app: &TestApp, name: &str, phone: &str, ssn: &str) -> SignedIn {
+pub async fn signed_in(app: &TestApp, name: &str, phone: &str, ssn: &str) -> SignedIn {
     let signed_in = app.person(&format!("{}@example.com", name.to_lowercase()), phone).await;
     let patch = json!({
         "firstName": name, "lastName": "Carter", "ssn": ssn, "birthDate": "1985-01-23",

@@ -496,8 +496,8 @@ async fn a_rotation_prints_its_progress() {
             users.birth_date: 1 of 1\nkyc.applicant: 0 of 1\nkyc.applicant: 1 of 1\nkyc.questions: 0 of \
             0\nkyc.review_reason: 0 of 0\n\
             kyc_document.name: 0 of 0\nkyc_document.notes: 0 of 0\nkyc_document.content_key: 0 of 0\n\
-            screening_exception.reason: 0 of 0\naccount.status_reason: 0 of 0\nbank_account.number: 0 of \
-            1\nbank_account.number: 1 of 1\napi_key.signer: 0 of 2\napi_key.signer: 2 of 2\n\
+            screening_exception.reason: 0 of 0\naccount.status_reason: 0 of 0\nstatement.content: 0 of 0\n\
+            bank_account.number: 0 of 1\nbank_account.number: 1 of 1\napi_key.signer: 0 of 2\napi_key.signer: 2 of 2\n\
             second_factor.phone: 0 of 0\nsecond_factor.totp: 0 of 0\npasscode.phone: 0 of \
             0\nmessage.recipient: 0 of 1\nmessage.recipient: 1 of 1\n\
             message.subject: 0 of 1\nmessage.subject: 1 of 1\nmessage.body: 0 of 1\nmessage.body: 1 of 1\n";

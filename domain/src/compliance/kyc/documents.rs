@@ -4,7 +4,7 @@ mod links;
 mod permits;
 
 pub use links::{
-    Link, Opened, PrepareUpload, UploadLink, UploadRequest, VerifiedUpload, link_to, may_open, open,
+    Opened, PrepareUpload, UploadLink, UploadRequest, VerifiedUpload, link_to, may_open, open,
     prepare_upload, store_upload, verify_download_link, verify_upload_link,
 };
 pub use permits::{Downloads, Permit, Permits, Uploads};

@@ -6,7 +6,7 @@
 use super::{
     states::{
         AccountState, BankAccountState, CheckState, CorporateActionState, EntitlementState, OrderState,
-        PositionState, TradeState, TransferState, UserState,
+        PositionState, StatementState, TradeState, TransferState, UserState,
     },
     unreadable,
 };
@@ -254,6 +254,8 @@ events! {
     "corporate_action.withdrawn" CorporateActionWithdrawn(CorporateActionState) about Partner,
     /// A corporate action was applied to an account: its dividend was paid, or its shares were split or renamed.
     "corporate_action.applied" CorporateActionApplied(EntitlementState) begins Entitlement,
+    /// A statement of an account can be downloaded.
+    "statement.ready" StatementReady(StatementState) begins Statement,
     /// The sandbox clock was frozen, started or moved.
     "sandbox.clock_changed" SandboxClockChanged { frozen: bool, at: DateTime<Utc> } about Partner,
     /// A fixed quote was set or removed in the sandbox.
@@ -286,6 +288,7 @@ pub enum Subject<'a> {
     /// A position belongs to the stream of its account.
     Position(&'a PositionState),
     Entitlement(&'a EntitlementState),
+    Statement(&'a StatementState),
 }
 
 /// Users that an event is about.
@@ -332,6 +335,7 @@ impl Event {
             Subject::Trade(trade) => trade.id,
             Subject::Position(position) => position.account_id,
             Subject::Entitlement(entitlement) => entitlement.id,
+            Subject::Statement(statement) => statement.id,
         }
     }
 
@@ -350,6 +354,7 @@ impl Event {
             Subject::Trade(trade) => About::Account(trade.account_id),
             Subject::Position(position) => About::Account(position.account_id),
             Subject::Entitlement(entitlement) => About::Account(entitlement.account_id),
+            Subject::Statement(statement) => About::Account(statement.account_id),
         }
     }
 }

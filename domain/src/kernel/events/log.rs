@@ -3,7 +3,10 @@
 use super::{EventType, Feed, feed::Batch};
 use crate::{
     Error, Result,
-    kernel::{clock, db::Db},
+    kernel::{
+        clock,
+        db::{Db, WriteTransaction},
+    },
 };
 use chrono::Duration;
 use entity::event;
@@ -86,6 +89,20 @@ pub async fn newest_of_type(
         .all(connection)
         .await?)
 }
+
+/// Returns the events with these ids that were written, in any order. Events that the transaction was handed over, and
+/// has not written, are not among them.
+pub async fn by_ids(tx: &WriteTransaction, ids: &[Uuid]) -> Result<Vec<event::Model>> {
+    let mut found = Vec::with_capacity(ids.len());
+    for ids in ids.chunks(CHUNK) {
+        let select = event::Entity::find().filter(event::Column::Id.is_in(ids.iter().copied()));
+        found.extend(select.all(&tx.past_pending()).await?);
+    }
+    Ok(found)
+}
+
+/// Most ids of one statement.
+const CHUNK: usize = 1000;
 
 struct Follower {
     db: Db,

@@ -10,7 +10,7 @@ use entity::{
     corporate_action::{self, ActionKind},
     entitlement, fill,
     instrument::{self, AssetClass},
-    kyc, order, transfer, user,
+    kyc, order, statement, transfer, user,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -249,6 +249,28 @@ impl EntitlementState {
             quantity: entitlement.quantity,
             new_quantity: entitlement.new_quantity,
             cash: entitlement.cash,
+        }
+    }
+}
+
+/// A statement when it was issued: the fields that the REST API shows, without its address, which expires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatementState {
+    pub id: Uuid,
+    pub account_id: Uuid,
+    /// First day of the period, in New York.
+    pub start_date: NaiveDate,
+    /// Last day of the period, in New York.
+    pub end_date: NaiveDate,
+}
+
+impl From<&statement::Model> for StatementState {
+    fn from(statement: &statement::Model) -> Self {
+        Self {
+            id: statement.id,
+            account_id: statement.account_id,
+            start_date: statement.start_on,
+            end_date: statement.end_on,
         }
     }
 }

@@ -82,7 +82,8 @@ fn the_stream_is_the_object_and_the_owner_sees_the_event() {
             | Subject::Transfer(_)
             | Subject::Order(_)
             | Subject::Trade(_)
-            | Subject::Entitlement(_) => (id(own["id"].as_str().unwrap()), About::Account(account)),
+            | Subject::Entitlement(_)
+            | Subject::Statement(_) => (id(own["id"].as_str().unwrap()), About::Account(account)),
         };
         assert_eq!((event.stream(PARTNER), event.about()), expected, "{kind}");
     }

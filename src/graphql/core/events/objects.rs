@@ -18,6 +18,7 @@ use crate::{
             transfers::{Transfer, TransferStatus},
         },
         people::users::{User, UserStatus},
+        reporting::statements::Statement,
         sandbox::Partner,
         trading::{
             corporate_actions::{CorporateAction, Entitlement},
@@ -32,7 +33,7 @@ use domain::{
     Visible,
     kernel::events::{
         self, AccountState, BankAccountState, CheckState, EntitlementState, OrderState, PositionState,
-        TradeState, TransferState, UserState,
+        StatementState, TradeState, TransferState, UserState,
     },
 };
 use entity::{event, screening_hit};
@@ -201,6 +202,21 @@ event!(
         /// Instrument that was held.
         async fn instrument(&self) -> One<Instrument> {
             One::of(self.state.instrument_id)
+        }
+    }
+);
+
+event!(
+    /// A statement of an account can be downloaded.
+    StatementReadyEvent(StatementState) {
+        /// The statement.
+        async fn statement(&self) -> One<Statement> {
+            One::of(self.state.id)
+        }
+
+        /// Account that the statement is about.
+        async fn account(&self) -> One<Account> {
+            One::of(self.state.account_id)
         }
     }
 );

@@ -32,7 +32,7 @@ use domain::{
 };
 use entity::positional::ColumnSet;
 use entity::{
-    account, bank_account, instrument, invitation, kyc, kyc_review, position, screening_exception,
+    account, bank_account, instrument, invitation, kyc, kyc_review, partner, position, screening_exception,
     screening_hit, transfer, user,
 };
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
@@ -277,6 +277,21 @@ impl Loader<QuoteOf> for BatchLoader {
             Err(domain::Error::Unavailable(_)) => Ok(HashMap::new()),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+/// The partner of the caller, also for its users, who do not see it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct OwnPartner;
+
+impl Loader<OwnPartner> for BatchLoader {
+    type Value = partner::Model;
+    type Error = Fault;
+
+    async fn load(&self, _: &[OwnPartner]) -> Result<HashMap<OwnPartner, partner::Model>> {
+        let Some(partner_id) = self.actor.partner_id() else { return Ok(HashMap::new()) };
+        let connection = self.reader.connection().await?;
+        Ok(HashMap::from([(OwnPartner, clock::partner(&connection, partner_id).await?)]))
     }
 }
 

@@ -40,11 +40,10 @@ pub const WITHDRAWAL_STATUSES: &[&str] = &[
 
 /// Returns the filters of a list.
 pub const fn status_filter(options: &'static [&'static str]) -> Filter {
-    Filter { name: "status", text: "Return only those with this status. Default: `all`.", options }
+    Filter::words("status", "Return only those with this status. Default: `all`.", options)
 }
 
-pub const ACCOUNT_FILTER: Filter =
-    Filter { name: "account_id", text: "Return only those of this account.", options: &[] };
+pub const ACCOUNT_FILTER: Filter = Filter::id("account_id", "Return only those of this account.");
 
 /// Response to a new transfer.
 #[derive(Serialize, ToSchema)]
@@ -131,10 +130,7 @@ pub async fn list(
         })?;
         filters.extend(lists::Filter::one_of(transfer::Column::Status, [parsed]));
     }
-    let account_id = request.parameter("account_id").map(Uuid::try_parse).transpose();
-    let account_id = account_id
-        .map_err(|_| Problem::in_query(Refusal::invalid("account_id", "must be an id")))?
-        .map(|id| id.to_string());
+    let account_id = request.id("account_id")?;
     let mut own = vec![("status", status)];
     if let Some(id) = &account_id {
         filters.push(lists::Filter::is(transfer::Column::AccountId, ids::parse(Kind::Account, id)));

@@ -108,11 +108,11 @@ impl From<NewOrder> for PlaceOrder {
     }
 }
 
-const FILTERS: &[Filter] = &[Filter {
-    name: "status",
-    text: "Return only orders with this status. Default: `open`.",
-    options: &["open", "closed", "all"],
-}];
+const FILTERS: &[Filter] = &[Filter::words(
+    "status",
+    "Return only orders with this status. Default: `open`.",
+    &["open", "closed", "all"],
+)];
 
 async fn create(
     State(app): State<App>,

@@ -5,7 +5,7 @@ use crate::rest::core::forms;
 use serde_json::{Map, Value, json};
 
 /// Tags of both APIs, each with its title and its description.
-pub const AREAS: [(&str, &str, &str); 9] = [
+pub const AREAS: [(&str, &str, &str); 10] = [
     ("users", "Users", "Customers of a partner. Their identity is checked when they are registered."),
     (
         "kyc",
@@ -37,6 +37,12 @@ pub const AREAS: [(&str, &str, &str); 9] = [
         "Withdrawals",
         "ACH withdrawals from brokerage accounts: from cash, then by selling shares. From cash, the money \
             arrives three banking days after the request; with sales, two banking days after they settle.",
+    ),
+    (
+        "statements",
+        "Statements",
+        "Statements of brokerage accounts, made on the first day of each month for the month before. Each request \
+            returns a new download URL.",
     ),
     (
         "account",

@@ -1,7 +1,7 @@
 //! JSON schemas of request bodies, responses and query parameters.
 
 use super::reference;
-use crate::rest::core::described::{Answer, Filter, Request};
+use crate::rest::core::described::{Answer, Filter, FilterForm, Request};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
@@ -38,10 +38,13 @@ fn to_json(schema: &impl Serialize) -> Value {
 
 /// Returns the schema of a query parameter.
 pub fn filter_schema(filter: &Filter) -> Value {
-    if filter.options.is_empty() {
-        return json!({ "type": "string", "format": "uuid" });
+    match filter.form {
+        FilterForm::Words(words) => json!({ "type": "string", "enum": words }),
+        FilterForm::Id => json!({ "type": "string", "format": "uuid" }),
+        FilterForm::Time => {
+            json!({ "type": "string", "anyOf": [{ "format": "date" }, { "format": "date-time" }] })
+        }
     }
-    json!({ "type": "string", "enum": filter.options })
 }
 
 /// Returns a request body. With `may_be_empty`, a missing body counts as one without fields.

@@ -4,10 +4,10 @@
 
 use super::{KycRef, MAX_DOCUMENT_BYTES, NewDocument, Permit, Upload, content, find, lock_open, store};
 use crate::{
-    Actor, Error, Refusal, Result, Scope, Who,
-    access::keys,
+    Actor, Error, Refusal, Result, Scope,
+    access::links::{self, Creator, LINK_TTL, Link, signed},
     kernel::{
-        actor::{Caller, PartnerKey, SignedInUser},
+        actor::Caller,
         app::App,
         audit_log, clock,
         command::{self, Answer, Command, CommandContext, Identified},
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use chrono::{DateTime, Duration, Utc};
+use chrono::{DateTime, Utc};
 use entity::{
     Kind,
     kyc_document::{self, Format},
@@ -23,11 +23,7 @@ use entity::{
 };
 use sea_orm::EntityTrait;
 use serde::{Deserialize, Serialize};
-use subtle::ConstantTimeEq;
 use uuid::Uuid;
-
-/// How long a link is valid, by the partner's clock.
-const LINK_TTL: Duration = Duration::minutes(30);
 
 const TICKET: &str = "kyc_document.ticket";
 
@@ -51,63 +47,10 @@ pub struct UploadLink {
     document_id: Uuid,
 }
 
-/// Link as requested by a client.
-#[derive(Clone, Copy, Debug)]
-pub struct Link<'a> {
-    pub method: &'a str,
-    pub path: &'a str,
-    pub query: &'a str,
-}
-
 /// Document with its content.
 pub struct Opened {
     pub row: kyc_document::Model,
     pub data: Vec<u8>,
-}
-
-/// Creator of a link. The link acts in their name while they may still authenticate.
-#[derive(Clone, Serialize, Deserialize)]
-enum Creator {
-    Key(Uuid),
-    Person { user_id: Uuid, session_id: Uuid, version: i64 },
-}
-
-impl Creator {
-    fn of(actor: &Actor) -> Result<Self> {
-        match &actor.who {
-            Who::Partner(key) => Ok(Self::Key(key.key_id)),
-            Who::User(user) => {
-                Ok(Self::Person { user_id: user.user_id, session_id: user.session_id, version: user.version })
-            }
-            Who::Anonymous => Err(Error::Unauthenticated),
-        }
-    }
-
-    /// Returns the creator as an actor with `scope`. Refused if their key or session is no longer valid.
-    async fn actor(
-        self,
-        app: &App,
-        partner: &partner::Model,
-        scope: Scope,
-        request_id: Uuid,
-    ) -> Result<Actor> {
-        let (partner_id, mode) = (partner.id, partner.mode);
-        let who = match self {
-            Self::Key(key_id) => Who::Partner(PartnerKey { partner_id, key_id, mode, scopes: vec![scope] }),
-            // The link itself expires, so only the validity of the session counts.
-            Self::Person { user_id, session_id, version } => Who::User(SignedInUser {
-                partner_id,
-                user_id,
-                session_id,
-                mode,
-                two_factor: true,
-                version,
-                expires_at: i64::MAX,
-            }),
-        };
-        let actor = Actor { who, request_id, address: None };
-        if keys::still_valid(app, &actor).await? { Ok(actor) } else { Err(link_not_found()) }
-    }
 }
 
 /// Encrypted content of an upload link.
@@ -124,42 +67,16 @@ fn link_not_found() -> Error {
     Refusal::not_found("link").into()
 }
 
-fn signature(app: &App, method: &str, address: &str) -> String {
-    URL_SAFE_NO_PAD.encode(app.vault.link_signature(&format!("{method} {address}")))
-}
-
-fn signed(app: &App, method: &str, address: &str) -> String {
-    format!("{address}&signature={}", signature(app, method, address))
-}
-
-impl Link<'_> {
-    /// Verifies the signature of a link and returns the document id and the parameters in the order of
-    /// `names`.
-    fn read<const N: usize>(&self, app: &App, names: [&str; N]) -> Result<(Uuid, [String; N])> {
-        let (signed, given) = self.query.rsplit_once("&signature=").ok_or_else(link_not_found)?;
-        let expected = signature(app, self.method, &format!("{}?{signed}", self.path));
-        if !bool::from(expected.as_bytes().ct_eq(given.as_bytes())) {
-            return Err(link_not_found());
-        }
-        let id = self
-            .path
-            .rsplit('/')
-            .next()
-            .and_then(|id| Uuid::try_parse(id).ok())
-            .ok_or_else(link_not_found)?;
-        let mut values = signed.split('&');
-        let read = names.map(|name| {
-            let value = values.next().and_then(|value| value.strip_prefix(name)?.strip_prefix('='));
-            value.map(str::to_owned).unwrap_or_default()
-        });
-        Ok((id, read))
-    }
+/// Returns the document id and the parameters of a genuine link, in the order of `names`.
+fn read<const N: usize>(app: &App, link: Link<'_>, names: [&str; N]) -> Result<(Uuid, [String; N])> {
+    let values = link.read(app, names).ok_or_else(link_not_found)?;
+    let id = link.path.rsplit('/').next().and_then(|id| Uuid::try_parse(id).ok());
+    Ok((id.ok_or_else(link_not_found)?, values))
 }
 
 /// Refuses an expired link.
 fn require_unexpired(partner: &partner::Model, until: &str) -> Result<()> {
-    let unexpired = until.parse().is_ok_and(|until: i64| clock::now_of(partner).timestamp() < until);
-    if unexpired { Ok(()) } else { Err(link_not_found()) }
+    if links::is_unexpired(partner, until) { Ok(()) } else { Err(link_not_found()) }
 }
 
 /// Creates a link for uploading a document of this identity check. Requires scope `manage`. The link accepts
@@ -232,7 +149,7 @@ impl VerifiedUpload {
 /// Verifies an upload link before the document is read. Refused if the signature is wrong, if the link has
 /// expired or was used, or if its creator is no longer authenticated.
 pub async fn verify_upload_link(app: &App, link: Link<'_>, request_id: Uuid) -> Result<VerifiedUpload> {
-    let (id, [partner_id, until, sealed]) = link.read(app, ["for", "until", "what"])?;
+    let (id, [partner_id, until, sealed]) = read(app, link, ["for", "until", "what"])?;
     let partner_id = Uuid::try_parse(&partner_id).map_err(|_| link_not_found())?;
     let partner =
         partner::Entity::find_by_id(partner_id).one(&app.db.read).await?.ok_or_else(link_not_found)?;
@@ -246,6 +163,7 @@ pub async fn verify_upload_link(app: &App, link: Link<'_>, request_id: Uuid) -> 
     let ticket: Ticket = serde_json::from_slice(ticket.reveal())
         .map_err(|_| Error::broken("an upload request cannot be read"))?;
     let actor = ticket.maker.clone().actor(app, &partner, Scope::Manage, request_id).await?;
+    let actor = actor.ok_or_else(link_not_found)?;
     Ok(VerifiedUpload { ticket, id, actor })
 }
 
@@ -291,14 +209,14 @@ pub async fn verify_download_link(
     link: Link<'_>,
     request_id: Uuid,
 ) -> Result<(kyc_document::Model, Actor)> {
-    let (id, [key_id, until]) = link.read(app, ["by", "until"])?;
+    let (id, [key_id, until]) = read(app, link, ["by", "until"])?;
     let key_id = Uuid::try_parse(&key_id).map_err(|_| link_not_found())?;
     let row = find(&app.db.read, id).await?.ok_or_else(link_not_found)?;
     let partner = clock::partner(&app.db.read, row.partner_id).await?;
     require_unexpired(&partner, &until)?;
     app.vault.ready_for(&app.db, row.partner_id).await?;
     let actor = Creator::Key(key_id).actor(app, &partner, Scope::Operate, request_id).await?;
-    Ok((row, actor))
+    Ok((row, actor.ok_or_else(link_not_found)?))
 }
 
 /// Refuses callers who may not download documents. Requires scope `operate`.

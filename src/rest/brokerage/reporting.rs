@@ -1,0 +1,3 @@
+//! Statements of accounts.
+
+pub mod statements;
