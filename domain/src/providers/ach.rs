@@ -1,5 +1,7 @@
 //! ACH (Automated Clearing House) transfers between banks.
 
+pub mod nacha;
+
 use crate::kernel::calendar;
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use entity::transfer::{Direction, ReturnCode};
