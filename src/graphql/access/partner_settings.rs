@@ -34,8 +34,8 @@ pub struct PartnerSettings {
     withdrawal_limit: Money,
     /// Largest sum of the withdrawals from one account on one day in New York.
     daily_withdrawal_limit: Money,
-    /// Days after its settlement for which money of a deposit can leave only to the bank account that it came from. Zero
-    /// if it can leave to any.
+    /// Days after its settlement for which money of a deposit can leave only to the bank account that it came from.
+    /// Zero if it can leave to any.
     deposit_hold_days: i32,
     /// Prices from which the paper venue fills orders.
     fill_mode: FillMode,
@@ -187,8 +187,8 @@ pub struct PartnerSettingsPatch {
     withdrawal_limit: MaybeUndefined<MoneyInput>,
     /// Largest sum of the withdrawals from one account on one day in New York; by default the highest possible.
     daily_withdrawal_limit: MaybeUndefined<MoneyInput>,
-    /// Days after its settlement for which money of a deposit can leave only to the bank account that it came from, from 0
-    /// to 90; 0 by default. A withdrawal to another bank account leaves this money where it is.
+    /// Days after its settlement for which money of a deposit can leave only to the bank account that it came from,
+    /// from 0 to 90; 0 by default. A withdrawal to another bank account leaves this money where it is.
     deposit_hold_days: MaybeUndefined<i32>,
     /// Prices from which the paper venue fills orders; quotes by default.
     fill_mode: MaybeUndefined<FillMode>,
