@@ -95,8 +95,8 @@ fn entitled(
     }
 }
 
-/// Applies the dividends and splits to an order that were recorded while another transaction was still placing it:
-/// nothing showed then that they concern its account, which has no shares.
+/// Applies to an order the dividends and splits that were recorded while another transaction was still placing it.
+/// Nothing showed then that they concern its account, which had no shares and could only buy.
 pub(in crate::trading) async fn catch_up(ctx: &CommandContext<'_>, working: &mut Working) -> Result<()> {
     use corporate_action::Column;
     let missed = corporate_action::Entity::find()
@@ -119,13 +119,14 @@ pub(in crate::trading) async fn catch_up(ctx: &CommandContext<'_>, working: &mut
         let (order, symbol) = (&working.order, &working.instrument.symbol);
         let adjusted = match (action.kind, action.new_shares.zip(action.old_shares), action.per_share) {
             (ActionKind::ReverseSplit, ..) => Adjusted::Canceled,
-            (_, Some(ratio), _) => rules::on_split(order, symbol, ratio, None),
+            (_, Some(ratio), _) if order.side == Side::Buy => rules::on_split(order, symbol, ratio, None),
             (_, None, Some(per_share)) if is_before(order, &action) => {
                 rules::on_dividend(order, symbol, per_share)
             }
             _ => Adjusted::Unchanged,
         };
-        adjust(ctx, working, adjusted, Quantity::ZERO).await?;
+        let held = Quantity::from_units(working.held());
+        adjust(ctx, working, adjusted, held).await?;
         if !working.order.status.is_open() {
             break;
         }
