@@ -7,9 +7,9 @@ use crate::{
         ACCOUNT_OPEN, Customer, DEPOSIT_CREATE, ORDER_PLACE, TestApp, USER_CREATE, cash_account, client,
         disk::Disk,
         on_both, person,
-        postgres::{OwnServer, server, setting},
+        postgres::{OwnServer, server},
         process::{Process, coffer, create_key, run},
-        random::Random,
+        random::{self, Random},
     },
 };
 use entity::meta;
@@ -411,10 +411,7 @@ async fn strike(database: &Database, fault: Fault, process: &mut Option<Process>
 }
 
 async fn faults_in_random_order(database: Database) {
-    let seed = setting("COFFER_TEST_SEED").map_or_else(
-        || u64::from_ne_bytes(domain::kernel::secrets::random().unwrap()),
-        |text| text.parse().expect("COFFER_TEST_SEED is a number"),
-    );
+    let seed = random::seed();
     println!("faults: COFFER_TEST_SEED={seed}");
     let mut random = Random(seed);
     let url = database.url();

@@ -1,5 +1,15 @@
 //! Random numbers that can be repeated.
 
+use super::postgres::setting;
+
+/// Returns the seed of a test: that of an earlier run if it is to be repeated, otherwise a new one.
+pub fn seed() -> u64 {
+    setting("COFFER_TEST_SEED").map_or_else(
+        || u64::from_ne_bytes(domain::kernel::secrets::random().unwrap()),
+        |text| text.parse().expect("COFFER_TEST_SEED is a number"),
+    )
+}
+
 /// Random number generator (SplitMix64): a seed gives the same numbers everywhere.
 pub struct Random(pub u64);
 

@@ -1,7 +1,11 @@
 //! A random walk of orders against real databases: whatever happens, no fill is worse than its limit, and cash,
 //! shares, tax lots and holds add up.
 
-use crate::support::{Customer, DEPOSIT_CREATE, Options, TestApp, postgres::setting, random::Random};
+use crate::support::{
+    Customer, DEPOSIT_CREATE, Options, TestApp,
+    postgres::setting,
+    random::{self, Random},
+};
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use domain::{
     Actor, Error,
@@ -357,10 +361,7 @@ impl Walk {
 }
 
 async fn walked(app: TestApp) {
-    let seed = setting("COFFER_TEST_SEED").map_or_else(
-        || u64::from_ne_bytes(domain::kernel::secrets::random().unwrap()),
-        |text| text.parse().expect("COFFER_TEST_SEED is a number"),
-    );
+    let seed = random::seed();
     let steps = setting("COFFER_TEST_STEPS")
         .map_or(STEPS, |text| text.parse().expect("COFFER_TEST_STEPS is a number"));
     let kind = app.database_url.split(':').next().unwrap().to_owned();
