@@ -177,7 +177,8 @@ async fn compare(load: &Load) {
             let id = transfer["id"].as_str().unwrap().to_owned();
             assert!(load.funded.contains(&id) || readable.insert(id), "{transfer}");
         }
-        let fields = "id side status withdrawal { id } fills(first: 9) { edges { node { amount { amount } } } pageInfo { hasNextPage } }";
+        let fields = "id side status withdrawal { id } fills(first: 9) { edges { node { amount { amount } } } pageInfo \
+            { hasNextPage } }";
         for order in load.list(customer, "orders", fields).await {
             assert!(["FILLED", "REJECTED"].contains(&order["status"].as_str().unwrap()), "{order}");
             assert_eq!(order["fills"]["pageInfo"]["hasNextPage"], false, "{order}");
